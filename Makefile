@@ -1,0 +1,154 @@
+# tlsbroker: "make help" says what there is.
+#
+# One file, no configure: pkg-config finds the libraries, folders find the sources.  A second build
+# with other flags goes into another folder: make asan is make B=build-asan CFLAGS=...
+
+B        ?= build
+CC       ?= cc
+PREFIX   ?= /usr/local
+VERSION  := 0.1.0
+SOVER    := 0
+WERROR   ?= -Werror
+
+LIBDIR   ?= $(PREFIX)/lib
+SBINDIR  ?= $(PREFIX)/sbin
+BINDIR   ?= $(PREFIX)/bin
+INCDIR   ?= $(PREFIX)/include
+MANDIR   ?= $(PREFIX)/share/man
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
+
+WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef $(WERROR)
+HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fstack-clash-protection
+CFLAGS   ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DTLSB_VERSION='"$(VERSION)"' -Iinclude -Isrc -I. $(WARN) \
+             $(if $(SANITIZE),-DSANDBOX_CAN_BE_OFF $(SANITIZE),$(HARDEN)) -fvisibility=hidden \
+             -MMD -MP $(CFLAGS)
+ALL_LDFLAGS = $(SANITIZE) -Wl,-z,relro,-z,now $(LDFLAGS)
+
+PKGS     := openssl libevent_core libseccomp libsystemd libcares
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
+PKG_LIBS   = $(shell pkg-config --libs $(PKGS))
+
+# The library sees base, wire and ring, and of wire not the event loop's part.
+LIB_SRC  := $(wildcard libtlsbroker/*.c) src/base/fd.c src/base/text.c src/wire/msg.c \
+            src/wire/errors.c src/wire/roles.c $(wildcard src/ring/*.c)
+SRC      := $(wildcard src/*.c src/*/*.c)
+CLI_SRC  := $(wildcard tools/*.c)
+UNIT_SRC := $(wildcard tests/unit/*.c tests/hostile/*.c tests/sandbox/*.c)
+
+LIB_OBJ  := $(LIB_SRC:%.c=$(B)/pic/%.o)
+OBJ      := $(SRC:%.c=$(B)/%.o)
+CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
+UNITS    := $(UNIT_SRC:%.c=$(B)/%)
+SO       := $(B)/libtlsbroker.so.$(VERSION)
+LINKS    := $(B)/libtlsbroker.so.$(SOVER) $(B)/libtlsbroker.so
+EXAMPLES := $(patsubst %.c,$(B)/%,$(wildcard examples/*.c))
+HELPERS  := $(patsubst %.c,$(B)/%,$(wildcard tests/lib/*.c))
+BENCHES  := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
+
+all: $(B)/tlsbrokerd $(B)/tlsbroker-cli $(SO) $(LINKS) $(B)/libtlsbroker.a $(B)/tlsbroker.pc $(EXAMPLES) ## build everything
+.PHONY: all
+.DELETE_ON_ERROR:
+
+$(B)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -fPIC -c -o $@ $<
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -fPIE -c -o $@ $<
+
+$(B)/tlsbrokerd: $(OBJ)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(PKG_LIBS)
+
+$(SO): $(LIB_OBJ) libtlsbroker/libtlsbroker.map
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libtlsbroker.so.$(SOVER) \
+		$(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) \
+		-Wl,--version-script,libtlsbroker/libtlsbroker.map -Wl,--gc-sections -o $@ $(LIB_OBJ)
+comma := ,
+
+$(LINKS): $(SO)
+	$(Q)ln -sf $(notdir $(SO)) $@
+
+# One object, its inner names made local, so that a static program sees only tlsb_*.
+$(B)/libtlsbroker.a: $(LIB_OBJ)
+	$(call say,AR,$@)ld -r -o $(B)/libtlsbroker-all.o $^ && \
+		objcopy --localize-hidden $(B)/libtlsbroker-all.o && \
+		rm -f $@ && ar rcs $@ $(B)/libtlsbroker-all.o
+
+$(B)/tlsbroker.pc: libtlsbroker/tlsbroker.pc.in Makefile
+	@mkdir -p $(@D)
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCDIR@|$(INCDIR)|; s|@VERSION@|$(VERSION)|' $< > $@
+
+# The command line tool is a user of the library, and of the wire for "status".
+$(B)/tlsbroker-cli: $(CLI_OBJ) $(B)/libtlsbroker.a $(addprefix $(B)/,src/wire/msg.o src/wire/errors.o src/wire/roles.o src/base/fd.o src/base/text.o)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(shell pkg-config --libs jansson)
+
+$(B)/examples/%: examples/%.c $(SO) $(LINKS)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< -L$(B) -ltlsbroker -Wl,-rpath,'$$ORIGIN/..'
+
+# Unit tests link every object of the daemon but main's, and the library's own.
+TESTED := $(filter-out $(B)/src/main.o,$(OBJ)) $(filter $(B)/pic/libtlsbroker/%,$(LIB_OBJ))
+$(UNITS): %: %.o $(TESTED)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(PKG_LIBS) $(shell pkg-config --libs cmocka)
+
+# Programs that the system tests and benchmarks run; they use the public library as anybody would.
+# Those that only use OpenSSL get nothing of it: it is an archive.
+$(B)/tests/lib/%: $(B)/tests/lib/%.o $(B)/libtlsbroker.a
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(shell pkg-config --libs openssl)
+$(B)/bench/%: $(B)/bench/%.o $(B)/libtlsbroker.a
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(shell pkg-config --libs openssl)
+
+units: $(UNITS) ## build the unit tests
+helpers: $(HELPERS) ## build the programs that the system tests run
+benches: $(BENCHES) ## build the benchmarks
+.PHONY: units helpers benches
+
+install: all ## copy what was built below $(DESTDIR)$(PREFIX)
+	install -d $(addprefix $(DESTDIR),$(SBINDIR) $(BINDIR) $(LIBDIR)/pkgconfig $(INCDIR) \
+		$(MANDIR)/man1 $(MANDIR)/man3 $(MANDIR)/man7 $(MANDIR)/man8 $(UNITDIR))
+	install -m 755 $(B)/tlsbrokerd $(DESTDIR)$(SBINDIR)
+	install -m 755 $(B)/tlsbroker-cli $(DESTDIR)$(BINDIR)
+	install -m 755 $(SO) $(DESTDIR)$(LIBDIR)
+	ln -sf $(notdir $(SO)) $(DESTDIR)$(LIBDIR)/libtlsbroker.so.$(SOVER)
+	ln -sf libtlsbroker.so.$(SOVER) $(DESTDIR)$(LIBDIR)/libtlsbroker.so
+	install -m 644 $(B)/libtlsbroker.a $(DESTDIR)$(LIBDIR)
+	install -m 644 $(B)/tlsbroker.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 include/tlsbroker.h $(DESTDIR)$(INCDIR)
+	for page in man/*.[1-8]; do \
+		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.} || exit 1; done
+	for page in man/*.3; do for name in $$(sed -n 's/^\.Nm \([a-z_]*\) ,*$$/\1/p; s/^\.Nm \([a-z_]*\)$$/\1/p' $$page); do \
+		[ -e man/$$name.3 ] || echo ".so man3/$${page##*/}" > $(DESTDIR)$(MANDIR)/man3/$$name.3 || exit 1; done; done
+	sed 's|@SBINDIR@|$(SBINDIR)|' systemd/tlsbrokerd.service.in > $(DESTDIR)$(UNITDIR)/tlsbrokerd.service
+	install -m 644 systemd/tlsbrokerd.socket $(DESTDIR)$(UNITDIR)
+.PHONY: install
+
+demo: ## install what is missing, build, and show a verified session through the broker
+	@.ci/demo
+check: ## install what is missing, run every test, end with one summary line
+	@B=$(B) .ci/check
+check-nspawn: all helpers ## the units under a real systemd (root)
+	@B=$(B) tests/nspawn/run
+bench: all benches ## what the broker costs, as ratios to OpenSSL in the program itself
+	@bench/run $(B)
+docs: ## write the generated tables of docs/ and man/ again
+	@docs/update
+check-docs: ## are the generated tables up to date?
+	@docs/update --check
+.PHONY: demo check check-nspawn bench docs check-docs
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | sort | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
+.PHONY: help
+
+clean: ## remove what was built
+	rm -rf build build-*
+.PHONY: clean
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+.SECONDARY:

@@ -1,0 +1,105 @@
+/*
+ * The same work through the broker at $TLSBROKER_SOCKET, whose own trust is the bundle that the
+ * in-process client loads.  Blocking calls, so that both sleep in the kernel while they wait.
+ */
+#include "bench/driver.h"
+
+#include <errno.h>
+#include <tlsbroker.h>
+
+struct backend {
+	struct tlsb *broker;
+	struct tlsb_config *config;
+	const char *port;
+};
+
+struct link {
+	struct tlsb_session *session;
+};
+
+static struct backend *backend_new(const char *port, const char *trust, int resume)
+{
+	struct backend *backend = calloc(1, sizeof(*backend));
+
+	(void)trust; /* the broker has it */
+	if (!backend)
+		die("no memory");
+	backend->port = port;
+	backend->broker = tlsb_open(NULL);
+	backend->config = tlsb_config_new();
+	if (!backend->broker || !backend->config)
+		die("no broker: %s", strerror(errno));
+	if (tlsb_config_set_server_name(backend->config, WORK_NAME) < 0 ||
+	    tlsb_config_set_resumption(backend->config, resume) < 0)
+		die("settings: %s", strerror(errno));
+	return backend;
+}
+
+static void backend_free(struct backend *backend)
+{
+	tlsb_config_free(backend->config);
+	tlsb_close(backend->broker);
+	free(backend);
+}
+
+__attribute__((noreturn)) static void failed(const struct link *link, const char *what)
+{
+	die("%s: %s: %s", what, strerror(errno), tlsb_error_text(link->session));
+}
+
+static struct link *link_new(struct backend *backend)
+{
+	struct link *link = calloc(1, sizeof(*link));
+
+	if (!link)
+		die("no memory");
+	link->session = tlsb_session_new(backend->broker, backend->config);
+	if (!link->session)
+		die("session: %s", strerror(errno));
+	tlsb_set_timeout(link->session, -1);
+	if (tlsb_connect(link->session, "127.0.0.1", backend->port) < 0)
+		failed(link, "connect");
+	if (tlsb_handshake(link->session) < 0)
+		failed(link, "handshake");
+	return link;
+}
+
+static int link_resumed(const struct link *link)
+{
+	struct tlsb_info info;
+
+	if (tlsb_info(link->session, &info, sizeof(info)) < 0)
+		failed(link, "info");
+	return (int)info.resumed;
+}
+
+static void link_free(struct link *link)
+{
+	tlsb_session_free(link->session);
+	free(link);
+}
+
+static size_t link_read(struct link *link, void *buf, size_t len)
+{
+	ssize_t r = tlsb_read(link->session, buf, len);
+
+	if (r <= 0)
+		failed(link, "read");
+	return (size_t)r;
+}
+
+static void link_write(struct link *link, const void *buf, size_t len)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t r = tlsb_write(link->session, (const char *)buf + done, len - done);
+
+		if (r < 0)
+			failed(link, "write");
+		done += (size_t)r;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	return driver_main(argc, argv);
+}

@@ -1,0 +1,174 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "base/text.h"
+#include "libtlsbroker/internal.h"
+
+static int invalid(int number)
+{
+	errno = number;
+	return -1;
+}
+
+struct tlsb_config *tlsb_config_new(void)
+{
+	return calloc(1, sizeof(struct tlsb_config));
+}
+
+void tlsb_config_free(struct tlsb_config *config)
+{
+	int saved = errno;
+
+	if (config) {
+		free(config->ca);
+		free(config);
+	}
+	errno = saved;
+}
+
+struct tlsb_config *config_copy(const struct tlsb_config *config)
+{
+	struct tlsb_config *copy = tlsb_config_new();
+
+	if (!copy || !config)
+		return copy;
+	*copy = *config;
+	copy->ca = NULL;
+	if (config->ca) {
+		copy->ca = malloc(config->ca_len);
+		if (!copy->ca) {
+			free(copy);
+			errno = ENOMEM;
+			return NULL;
+		}
+		memcpy(copy->ca, config->ca, config->ca_len);
+	}
+	return copy;
+}
+
+/* PEM says so in its text; DER begins with an ASN.1 SEQUENCE.  The broker parses it. */
+static int looks_like_certificate(const char *data, size_t len)
+{
+	return memmem(data, len, "-----BEGIN ", 11) != NULL || (len > 2 && data[0] == 0x30);
+}
+
+int tlsb_config_set_ca(struct tlsb_config *config, const void *pem_or_der, size_t len)
+{
+	const char *data = pem_or_der;
+	char *copy;
+
+	if (len > LIMIT_CA_BYTES)
+		return invalid(EFBIG);
+	if (!data || len == 0 || !looks_like_certificate(data, len))
+		return invalid(EINVAL);
+	copy = malloc(len);
+	if (!copy)
+		return -1;
+	memcpy(copy, data, len);
+	free(config->ca);
+	config->ca = copy;
+	config->ca_len = len;
+	return 0;
+}
+
+int config_is_host(const char *s)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789.-_";
+	unsigned char bytes[16];
+	char literal[LIMIT_HOST + 1], *scope;
+	size_t len = strnlen(s, LIMIT_HOST + 1);
+
+	if (len == 0 || len > LIMIT_HOST)
+		return 0;
+	if (s[strspn(s, allowed)] == '\0')
+		return s[0] != '.' && s[0] != '-';
+	/* What is left is IPv6, in brackets or not, with a scope or not. */
+	if (s[0] == '[' && s[len - 1] == ']')
+		text_copy(literal, len - 1, s + 1);
+	else
+		text_copy(literal, sizeof(literal), s);
+	scope = strchr(literal, '%');
+	if (scope) {
+		*scope++ = '\0';
+		if (*scope == '\0' || scope[strspn(scope, allowed)] != '\0')
+			return 0;
+	}
+	return inet_pton(AF_INET6, literal, bytes) == 1;
+}
+
+int tlsb_config_set_server_name(struct tlsb_config *config, const char *name)
+{
+	if (name && !config_is_host(name))
+		return invalid(EINVAL);
+	text_copy(config->name, sizeof(config->name), name ? name : "");
+	return 0;
+}
+
+int tlsb_config_set_alpn(struct tlsb_config *config, const char *comma_separated)
+{
+	const char *list = comma_separated ? comma_separated : "";
+	size_t len = strlen(list);
+
+	/* Between two commas, and at both ends, there must be something. */
+	if (len > LIMIT_ALPN || list[0] == ',' || (len > 0 && list[len - 1] == ',') ||
+	    strstr(list, ",,"))
+		return invalid(EINVAL);
+	text_copy(config->alpn, sizeof(config->alpn), list);
+	return 0;
+}
+
+static int is_version(int version)
+{
+	return version == 0 || version == TLSB_TLS_1_2 || version == TLSB_TLS_1_3;
+}
+
+int tlsb_config_set_versions(struct tlsb_config *config, int min, int max)
+{
+	/* SSL 3.0, TLS 1.0 and 1.1 exist, and are below every broker's floor. */
+	if ((min >= 0x0300 && min < TLSB_TLS_1_2) || (max >= 0x0300 && max < TLSB_TLS_1_2))
+		return invalid(EACCES);
+	if (!is_version(min) || !is_version(max) || (min && max && min > max))
+		return invalid(EINVAL);
+	config->version_min = (uint16_t)min;
+	config->version_max = (uint16_t)max;
+	return 0;
+}
+
+int tlsb_config_set_ciphers(struct tlsb_config *config, const char *list)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789-_:";
+	size_t len = list ? strlen(list) : 0;
+
+	if (list && (len == 0 || len > LIMIT_CIPHERS || list[strspn(list, allowed)] != '\0' ||
+		     list[0] == ':' || list[len - 1] == ':' || strstr(list, "::")))
+		return invalid(EINVAL);
+	text_copy(config->ciphers, sizeof(config->ciphers), list ? list : "");
+	return 0;
+}
+
+int tlsb_config_set_family(struct tlsb_config *config, int family)
+{
+	if (family != AF_UNSPEC && family != AF_INET && family != AF_INET6)
+		return invalid(EINVAL);
+	config->family = (uint16_t)family;
+	return 0;
+}
+
+int tlsb_config_set_resumption(struct tlsb_config *config, int on)
+{
+	config->flags &= (uint16_t)~CONNECT_NO_RESUMPTION;
+	if (!on)
+		config->flags |= CONNECT_NO_RESUMPTION;
+	return 0;
+}
+
+int tlsb_config_insecure_no_verify(struct tlsb_config *config)
+{
+	config->flags |= CONNECT_NO_VERIFY;
+	return 0;
+}

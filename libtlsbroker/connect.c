@@ -1,0 +1,222 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "base/macros.h"
+#include "base/text.h"
+#include "libtlsbroker/internal.h"
+
+/* ---- asking ---- */
+
+void connect_ring_self(struct tlsb_session *session)
+{
+	static const struct msg_bell bell;
+
+	if (session->stage != STAGE_ASKING || session->theirs < 0 || session->self_rung)
+		return;
+	session->self_rung = msg_send(session->theirs, &client_messages, CLIENT_MSG_BELL, &bell,
+				      NULL, 0, NULL) == 0;
+}
+
+/*
+ * -EAGAIN: the connection is full, the worker has yet to read what other sessions asked for.
+ * Nothing but ourselves can make our descriptor readable now.
+ */
+static int send_session(struct tlsb_session *session)
+{
+	const struct msg_session nothing = { 0 };
+	int r;
+
+	if (session->theirs < 0)
+		return 0;
+	r = msg_send(session->tlsb->fd, &client_messages, CLIENT_MSG_SESSION, &nothing, NULL, 0,
+		     &session->theirs);
+	if (r == -EAGAIN) {
+		if (session->shown)
+			connect_ring_self(session);
+		return r;
+	}
+	/* Sent, or the broker has closed the connection: then our end hangs up like any other. */
+	session->theirs = fd_close(session->theirs);
+	return 0;
+}
+
+/* The worker rings for each part, so that a poller comes back to send the next ones. */
+static int send_ca(struct tlsb_session *session)
+{
+	const struct tlsb_config *config = session->config;
+	const struct msg_ca nothing = { 0 };
+
+	while (session->ca_sent < config->ca_len) {
+		size_t len = MIN(config->ca_len - session->ca_sent, (size_t)LIMIT_TAIL);
+		int r = msg_send(session->fd, &client_messages, CLIENT_MSG_CA, &nothing,
+				 config->ca + session->ca_sent, len, NULL);
+
+		if (r < 0)
+			return r;
+		session->ca_sent += len;
+	}
+	return 0;
+}
+
+static int send_connect(struct tlsb_session *session)
+{
+	const struct tlsb_config *config = session->config;
+	char tail[2 * LIMIT_HOST + LIMIT_ALPN + LIMIT_CIPHERS];
+	struct msg_connect connect = {
+		.deadline_ms = session->deadline_ms,
+		.ca_len = (uint32_t)config->ca_len,
+		.flags = config->flags,
+		.family = config->family,
+		.port = session->port,
+		.version_min = config->version_min,
+		.version_max = config->version_max,
+		.host_len = (uint16_t)strlen(session->host),
+		.name_len = (uint16_t)strlen(config->name),
+		.alpn_len = (uint16_t)strlen(config->alpn),
+		.ciphers_len = (uint16_t)strlen(config->ciphers),
+	};
+	char *end = tail;
+
+	end = mempcpy(end, session->host, connect.host_len);
+	end = mempcpy(end, config->name, connect.name_len);
+	end = mempcpy(end, config->alpn, connect.alpn_len);
+	end = mempcpy(end, config->ciphers, connect.ciphers_len);
+	return msg_send(session->fd, &client_messages, CLIENT_MSG_CONNECT, &connect, tail,
+			(size_t)(end - tail), NULL);
+}
+
+int connect_ask(struct tlsb_session *session)
+{
+	int r = send_session(session);
+
+	if (r == 0)
+		r = send_ca(session);
+	if (r == 0)
+		r = send_connect(session);
+	if (r == -EAGAIN) {
+		errno = EWOULDBLOCK;
+		return -1;
+	}
+	/* A closed socket: what the broker said before is read next. */
+	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
+		return session_fail(session, TLSB_E_RESOURCES,
+				    "no memory left to ask the broker for a session");
+	session->stage = STAGE_ASKED;
+	free(session->config->ca);
+	session->config->ca = NULL;
+	return 0;
+}
+
+/* ---- the public calls ---- */
+
+struct tlsb_session *tlsb_session_new(struct tlsb *tlsb, const struct tlsb_config *config)
+{
+	struct tlsb_session *session = calloc(1, sizeof(*session));
+	int pair[2], r;
+
+	if (!session)
+		return NULL;
+	session->config = config_copy(config);
+	r = session->config ? fd_seqpacket_pair(pair) : -ENOMEM;
+	if (r < 0) {
+		tlsb_config_free(session->config);
+		free(session);
+		errno = -r;
+		return NULL;
+	}
+	session->tlsb = tlsb;
+	session->fd = pair[0];
+	session->theirs = pair[1];
+	return session;
+}
+
+static int set_target(struct tlsb_session *session, const char *host, const char *port)
+{
+	uint32_t number;
+
+	if (!host || !port || !config_is_host(host) ||
+	    text_parse_u32(port, 1, UINT16_MAX, &number) < 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	text_copy(session->host, sizeof(session->host), host);
+	session->port = (uint16_t)number;
+	session->deadline_ms = LIMIT_CONNECT_MS;
+	if (session->timeout_ms > 0)
+		session->deadline_ms = MIN((uint32_t)session->timeout_ms, LIMIT_CONNECT_MAX_MS);
+	session->stage = STAGE_ASKING;
+	return 0;
+}
+
+/* Success once the session is as far as *arg. */
+static ssize_t try_reach(struct tlsb_session *session, void *arg)
+{
+	const uint32_t *goal = arg;
+	bool over;
+	int state = session_state(session, &over);
+
+	if (state < 0)
+		return -1;
+	if ((uint32_t)state < *goal)
+		return session_not_yet(session, over);
+	session->told = MAX(session->told, *goal);
+	return 0;
+}
+
+int tlsb_connect(struct tlsb_session *session, const char *host, const char *port)
+{
+	uint32_t goal = STATE_CONNECTED;
+
+	if (session->stage == STAGE_OPEN && session->told >= STATE_CONNECTED) {
+		errno = EISCONN;
+		return -1;
+	}
+	if (session->stage == STAGE_NEW && set_target(session, host, port) < 0)
+		return -1;
+	return (int)wait_for(session, try_reach, &goal, WANT_STATE);
+}
+
+int tlsb_handshake(struct tlsb_session *session)
+{
+	uint32_t goal = STATE_ESTABLISHED;
+
+	return (int)wait_for(session, try_reach, &goal, WANT_STATE);
+}
+
+int tlsb_disconnect(struct tlsb_session *session)
+{
+	const struct msg_disconnect nothing = { 0 };
+	enum stage stage = session->stage;
+
+	if (stage == STAGE_NEW || stage == STAGE_OVER || stage == STAGE_CLOSED) {
+		errno = ENOTCONN;
+		return -1;
+	}
+	if (stage != STAGE_ASKING)
+		(void)msg_send(session->fd, &client_messages, CLIENT_MSG_DISCONNECT, &nothing, NULL,
+			       0, NULL);
+	/* Our end stays open, so that its number is not another file's while somebody polls it, but
+	 * it hangs up, for us and for the worker. */
+	(void)shutdown(session->fd, SHUT_RDWR);
+	session->theirs = fd_close(session->theirs);
+	session->stage = STAGE_CLOSED;
+	return 0;
+}
+
+void tlsb_session_free(struct tlsb_session *session)
+{
+	int saved = errno;
+
+	if (session) {
+		(void)tlsb_disconnect(session);
+		fd_close(session->theirs);
+		fd_close(session->fd);
+		channel_deinit(&session->channel);
+		tlsb_config_free(session->config);
+		free(session);
+	}
+	errno = saved;
+}

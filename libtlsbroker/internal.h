@@ -1,0 +1,154 @@
+/*
+ * The library's own structs.  libc, base, wire and ring; no globals, no threads, no log.
+ *
+ *   open.c      the connection to the broker         config.c  settings
+ *   connect.c   from tlsb_connect() to the channel   stream.c  bytes
+ *   session.c   how far a session is, how it ended   wait.c    sleeping
+ *   info.c      what was agreed
+ *
+ * Whatever comes from the broker is hostile: messages are checked by wire/msg.h, words of the control
+ * page are read once into private memory and judged there.
+ */
+#ifndef TLSB_LIBTLSBROKER_INTERNAL_H
+#define TLSB_LIBTLSBROKER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/un.h>
+
+#include "ring/channel.h"
+#include "ring/doorbell.h"
+#include "tlsbroker.h"
+#include "wire/msg.h"
+
+struct tlsb {
+	int fd;
+	struct sockaddr_un address; /* to see later whether anybody is still there */
+	pthread_mutex_t lock;       /* for all below: sessions may be used from several threads */
+	bool gone;                  /* the broker closed the connection */
+	bool welcome;
+	char badge[LIMIT_BADGE + 1];
+	uint32_t refused; /* the enum tlsb_error that the broker refused us with, or 0 */
+	char refused_text[LIMIT_TEXT + 1];
+	uint32_t refusals; /* how many sessions have to be told that on a connection that goes on */
+	int lifeline; /* our end; the worker holds the other */
+};
+
+struct tlsb_config {
+	char *ca;
+	size_t ca_len;
+	char name[LIMIT_HOST + 1];
+	char alpn[LIMIT_ALPN + 1];
+	char ciphers[LIMIT_CIPHERS + 1];
+	uint16_t version_min, version_max;
+	uint16_t family;
+	uint16_t flags; /* enum connect_flags */
+};
+
+/* How far we are with the broker; the session's own state is in the control page. */
+enum stage {
+	STAGE_NEW,     /* nothing was asked for */
+	STAGE_ASKING,  /* messages are being sent */
+	STAGE_ASKED,   /* all sent; OPENED is to come */
+	STAGE_OPEN,    /* the channel is mapped */
+	STAGE_OVER,    /* failed or refused; code says why */
+	STAGE_CLOSED,  /* tlsb_disconnect() */
+};
+
+struct tlsb_session {
+	struct tlsb *tlsb;
+	struct tlsb_config *config;
+	enum stage stage;
+	int fd, theirs; /* a socket pair; the second until it is sent */
+	int timeout_ms;
+	bool hung;      /* the other end is closed */
+	uint64_t hung_ms; /* since when it is not known who died */
+	bool fin;       /* tlsb_shutdown() was called */
+	uint32_t seen;  /* enum session_state: as the last call found it */
+	uint32_t told;  /* the same, as far as the program knows from a call's success */
+
+	/* For wait.c, which explains them. */
+	bool shown;       /* the program has the descriptor */
+	bool polled;      /* somebody sleeps on it: bells are wanted */
+	bool self_rung;   /* our own bell is in it */
+	bool asked;       /* the worker was asked for a bell since one was last taken */
+	uint32_t armed;   /* enum want: armed since then */
+	uint32_t blocked; /* enum want: for which calls returned EWOULDBLOCK */
+
+	char host[LIMIT_HOST + 1];
+	uint16_t port;
+	uint32_t deadline_ms;
+	size_t ca_sent;
+	struct channel channel;
+	uint64_t looked_ms; /* when a pure poller's broker was last seen alive */
+	uint32_t code;      /* enum tlsb_error */
+	char text[LIMIT_TEXT + 1];
+};
+
+/* ---- open.c ---- */
+
+/*
+ * Read what came on the connection itself: WELCOME, REFUSED, its end.  Returns the enum tlsb_error of
+ * a refusal, and its text in RET_TEXT (LIMIT_TEXT + 1 bytes, NULL: only looking), or TLSB_E_NONE.  A
+ * refusal of the connection itself stays; one on a connection that goes on was for a session that
+ * has hung up, and is told once.  Not ANEW: only until there was a WELCOME, and only the former.
+ */
+uint32_t open_listen(struct tlsb *tlsb, bool anew, char *ret_text);
+
+/* ---- config.c ---- */
+
+/* A copy, or a default one for NULL; NULL without memory. */
+struct tlsb_config *config_copy(const struct tlsb_config *config);
+
+/* 1 when S may be a host name or an IP literal. */
+int config_is_host(const char *s);
+
+/* ---- connect.c ---- */
+
+/* Send what is still to be sent.  0, or -1 with errno: EWOULDBLOCK, or the session is over. */
+int connect_ask(struct tlsb_session *session);
+
+/* The broker's connection is full: make our descriptor readable, for want of a better bell. */
+void connect_ring_self(struct tlsb_session *session);
+
+/* ---- session.c ---- */
+
+/* The session is over, or this call cannot be: remember why (the first reason stays).  Returns -1
+ * with the code's errno.  TEXT may be NULL: the code's own. */
+int session_fail(struct tlsb_session *session, uint32_t code, const char *text);
+
+/*
+ * Bring the session as far as it is now: ask, map, see its end.  Returns the enum session_state, or
+ * -1 with errno: EWOULDBLOCK before there is a channel, else how the session ended.  *RET_OVER: the
+ * session goes no further than that state, and what the rings hold.
+ */
+int session_state(struct tlsb_session *session, bool *ret_over);
+
+/* A call cannot go on: OVER, then find out why and fail; else EWOULDBLOCK.  Returns -1. */
+int session_not_yet(struct tlsb_session *session, bool over);
+
+/* Take one message off the session's socket, if there is one. */
+void session_receive(struct tlsb_session *session);
+
+/* Wake the worker. */
+void session_bell(struct tlsb_session *session);
+
+/* ---- info.c ---- */
+
+/* Text from the broker in SIZE bytes: ended, and nothing in it that a terminal could obey.  The byte
+ * ALSO may stay. */
+void info_make_printable(char *text, size_t size, char also);
+
+/* ---- wait.c ---- */
+
+/* One try of an operation: its result, or -1 with EWOULDBLOCK. */
+typedef ssize_t attempt_fn(struct tlsb_session *session, void *arg);
+
+/* Try, and sleep and try again as the session's timeout allows; WANTS: what would help. */
+ssize_t wait_for(struct tlsb_session *session, attempt_fn *attempt, void *arg, uint32_t wants);
+
+/* Bytes were read: keep the descriptor readable if something is left, let it sleep if not. */
+void wait_after_read(struct tlsb_session *session);
+
+#endif

@@ -1,0 +1,220 @@
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "libtlsbroker/internal.h"
+#include "wire/errors.h"
+
+/* So long after a hang-up it is certain whether a worker died or the daemon. */
+#define GONE_SETTLES_MS 100
+
+int session_fail(struct tlsb_session *session, uint32_t code, const char *text)
+{
+	const struct error_info *info = error_info(code);
+
+	if (session->code == TLSB_E_NONE) {
+		session->code = info->code;
+		text_copy(session->text, sizeof(session->text), text && *text ? text : info->text);
+	}
+	/* An open session that has ended may still hold bytes to read; one whose worker lies not. */
+	if ((session->stage != STAGE_OPEN || info->code == TLSB_E_BROKER_PROTOCOL) &&
+	    session->stage < STAGE_OVER) {
+		session->stage = STAGE_OVER;
+		session->theirs = fd_close(session->theirs);
+		/* Whoever polls sees the end, and so does the worker. */
+		(void)shutdown(session->fd, SHUT_RDWR);
+	}
+	errno = error_info(session->code)->number;
+	return -1;
+}
+
+static int protocol_error(struct tlsb_session *session, const char *what)
+{
+	return session_fail(session, TLSB_E_BROKER_PROTOCOL, what);
+}
+
+static void on_opened(struct tlsb_session *session, struct msg *msg)
+{
+	const struct msg_opened *opened = msg->body;
+	int r;
+
+	if (session->stage != STAGE_ASKED) {
+		protocol_error(session, "the broker opened a session that was not asked for");
+		return;
+	}
+	if (msg->starved) {
+		session_fail(session, TLSB_E_RESOURCES,
+			     "this program has no descriptor left for the session's channel");
+		return;
+	}
+	r = channel_attach(&session->channel, opened->capacity, msg->fds[0]);
+	if (r == -ENOMEM)
+		session_fail(session, TLSB_E_RESOURCES, "no memory left for the session's channel");
+	else if (r < 0)
+		protocol_error(session, "the broker's shared memory is not as it must be");
+	else
+		session->stage = STAGE_OPEN;
+}
+
+static void on_refused(struct tlsb_session *session, const struct msg *msg)
+{
+	const struct msg_refused *refused = msg->body;
+	char text[LIMIT_TEXT + 1];
+
+	memcpy(text, msg->tail, msg->tail_len);
+	text[msg->tail_len] = '\0';
+	info_make_printable(text, sizeof(text), ' ');
+	session_fail(session, refused->error ? refused->error : TLSB_E_BROKER_PROTOCOL, text);
+	/* The first message that says so is the last one that counts. */
+	session->hung = true;
+}
+
+void session_receive(struct tlsb_session *session)
+{
+	const struct msg_context ctx = { &client_messages, ROLE_CLIENT, ROLE_WORKER, SESSION };
+	union msg_buffer buffer;
+	enum msg_rule rule;
+	struct msg msg;
+	int r;
+
+	if (session->hung || session->stage >= STAGE_OVER)
+		return;
+	session->self_rung = false;
+	r = msg_recv(session->fd, &ctx, &buffer, &msg, &rule);
+	if (r == -EAGAIN)
+		return;
+	if (r == -EBADMSG) {
+		protocol_error(session, "the broker sent a message that breaks the protocol");
+		return;
+	}
+	if (r <= 0) {
+		session->hung = true;
+		return;
+	}
+	if (msg.type == CLIENT_MSG_OPENED)
+		on_opened(session, &msg);
+	else if (msg.type == CLIENT_MSG_REFUSED)
+		on_refused(session, &msg);
+	/* A bell says nothing but "look": that is done anyway. */
+	msg_close_fds(&msg);
+}
+
+void session_bell(struct tlsb_session *session)
+{
+	static const struct msg_bell bell;
+
+	/* A full socket has bells enough in it; a closed one is noticed elsewhere. */
+	(void)msg_send(session->fd, &client_messages, CLIENT_MSG_BELL, &bell, NULL, 0, NULL);
+}
+
+/*
+ * Whether anybody listens at the broker's address.  The socket's type is the wrong one on purpose:
+ * EPROTOTYPE means that the broker is there, and it need not accept anything to say so.
+ */
+static bool broker_listens(const struct tlsb *tlsb)
+{
+	cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd < 0 || connect(fd, (const struct sockaddr *)&tlsb->address,
+				 sizeof(tlsb->address)) == 0 ||
+	       (errno != ECONNREFUSED && errno != ENOENT);
+}
+
+/* The worker has said that nothing more will happen, and why.  Returns -1. */
+static int fail_as_told(struct tlsb_session *session, struct control_page *page)
+{
+	uint32_t code = atomic_load_explicit(&page->error, memory_order_acquire);
+	char text[sizeof(page->text)];
+
+	if (code == TLSB_E_NONE) {
+		if (!atomic_load_explicit(&page->rx_end, memory_order_acquire))
+			return protocol_error(session, "the broker ended the session without a reason");
+		errno = ENOTCONN; /* both sides had said all that they had to say */
+		return -1;
+	}
+	/* From the worker: hostile.  Copied first, so that it cannot change while it is judged. */
+	memcpy(text, page->text, sizeof(text));
+	info_make_printable(text, sizeof(text), ' ');
+	return session_fail(session, code, text);
+}
+
+static int fail_ended(struct tlsb_session *session)
+{
+	struct control_page *page = session->channel.page;
+	char text[LIMIT_TEXT + 1];
+	uint32_t refused;
+
+	if (session->code != TLSB_E_NONE)
+		return session_fail(session, session->code, NULL);
+	if (page && atomic_load_explicit(&page->ended, memory_order_seq_cst) != 0)
+		return fail_as_told(session, page);
+	refused = open_listen(session->tlsb, true, text);
+	if (refused)
+		return session_fail(session, refused, text);
+	if (!broker_listens(session->tlsb))
+		return session_fail(session, TLSB_E_BROKER_GONE, NULL);
+	/* When the whole daemon dies, its processes do so one after the other: who asks at once may
+	 * still find the door open. */
+	if (session->hung_ms == 0)
+		session->hung_ms = clock_ms();
+	if (clock_ms() - session->hung_ms < GONE_SETTLES_MS) {
+		errno = EWOULDBLOCK;
+		return -1;
+	}
+	return session_fail(session, TLSB_E_WORKER_DIED, NULL);
+}
+
+int session_not_yet(struct tlsb_session *session, bool over)
+{
+	if (over)
+		return fail_ended(session);
+	errno = EWOULDBLOCK;
+	return -1;
+}
+
+/* A session without a channel: ask for one, or wait for the answer. */
+static int state_before_channel(struct tlsb_session *session)
+{
+	/* Receive, then send: so no bell that calls us back to send more is taken without sending. */
+	if (session->ca_sent > 0 || session->self_rung)
+		session_receive(session);
+	if (session->stage == STAGE_ASKING && !session->hung && connect_ask(session) < 0)
+		return -1;
+	session_receive(session);
+	if (session->stage == STAGE_OPEN) {
+		/* The broker's greeting came before: does it speak our protocol? */
+		char text[LIMIT_TEXT + 1];
+		uint32_t refused = open_listen(session->tlsb, false, text);
+
+		return refused ? session_fail(session, refused, text) : 0;
+	}
+	return session_not_yet(session, session->hung || session->stage == STAGE_OVER);
+}
+
+int session_state(struct tlsb_session *session, bool *ret_over)
+{
+	const struct control_page *page;
+	uint32_t state;
+	bool over;
+
+	if (session->stage == STAGE_NEW || session->stage == STAGE_CLOSED) {
+		errno = ENOTCONN;
+		return -1;
+	}
+	if (session->stage == STAGE_OVER)
+		return session_fail(session, session->code, NULL);
+	if (session->stage != STAGE_OPEN && state_before_channel(session) < 0)
+		return -1;
+	page = session->channel.page;
+	/* The end first: whatever state comes with it was written before. */
+	over = session->hung || atomic_load_explicit(&page->ended, memory_order_seq_cst) != 0;
+	state = atomic_load_explicit(&page->state, memory_order_seq_cst);
+	if (state > STATE_ESTABLISHED)
+		return protocol_error(session, "the broker reports a state that does not exist");
+	session->seen = state;
+	*ret_over = over;
+	return (int)state;
+}

@@ -1,0 +1,155 @@
+#include <errno.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "libtlsbroker/internal.h"
+
+struct span {
+	void *in;
+	const void *out;
+	size_t len;
+};
+
+/* 0 when bytes may flow, else -1 with errno. */
+static int established(struct tlsb_session *session, bool *ret_over)
+{
+	int state = session_state(session, ret_over);
+
+	if (state < 0)
+		return -1;
+	if (state < STATE_ESTABLISHED)
+		return session_not_yet(session, *ret_over);
+	session->told = STATE_ESTABLISHED;
+	return 0;
+}
+
+static int lying_ring(struct tlsb_session *session)
+{
+	return session_fail(session, TLSB_E_BROKER_PROTOCOL,
+			    "the broker's ring indices are impossible");
+}
+
+/* LEFT bytes are still in the ring: wake a worker that waits for room, once it is worth it. */
+static void after_read(struct tlsb_session *session, uint32_t left)
+{
+	uint32_t capacity = session->channel.rx.capacity;
+
+	if (capacity - left >= capacity / 4 &&
+	    doorbell_answer(&session->channel.page->worker_wants, WANT_ROOM))
+		session_bell(session);
+	wait_after_read(session);
+}
+
+static ssize_t try_read(struct tlsb_session *session, void *arg)
+{
+	struct span *to = arg;
+	uint8_t *span = NULL;
+	bool end, over;
+	int ready;
+	size_t n;
+
+	/* The ends are published after the last byte, so they are looked at before the ring. */
+	if (established(session, &over) < 0)
+		return -1;
+	end = atomic_load_explicit(&session->channel.page->rx_end, memory_order_seq_cst) != 0;
+	ready = ring_data(&session->channel.rx, &span);
+	if (ready < 0)
+		return lying_ring(session);
+	if (ready == 0)
+		return end ? 0 : session_not_yet(session, over);
+	n = MIN(to->len, (size_t)ready);
+	memcpy(to->in, span, n);
+	ring_consume(&session->channel.rx, (uint32_t)n);
+	after_read(session, (uint32_t)((size_t)ready - n));
+	return (ssize_t)n;
+}
+
+ssize_t tlsb_read(struct tlsb_session *session, void *buf, size_t len)
+{
+	struct span to = { .in = buf, .len = len };
+
+	if (len == 0)
+		return 0;
+	return wait_for(session, try_read, &to, WANT_DATA | WANT_STATE);
+}
+
+static ssize_t try_write(struct tlsb_session *session, void *arg)
+{
+	const struct span *from = arg;
+	uint8_t *span = NULL;
+	bool over;
+	int space;
+	size_t n;
+
+	if (established(session, &over) < 0)
+		return -1;
+	if (session->fin) {
+		errno = EPIPE;
+		return -1;
+	}
+	if (over)
+		return session_not_yet(session, over);
+	space = ring_space(&session->channel.tx, &span);
+	if (space < 0)
+		return lying_ring(session);
+	if (space == 0)
+		return session_not_yet(session, false);
+	n = MIN(from->len, (size_t)space);
+	memcpy(span, from->out, n);
+	ring_produce(&session->channel.tx, (uint32_t)n);
+	if (doorbell_answer(&session->channel.page->worker_wants, WANT_DATA))
+		session_bell(session);
+	return (ssize_t)n;
+}
+
+ssize_t tlsb_write(struct tlsb_session *session, const void *buf, size_t len)
+{
+	struct span from = { .out = buf, .len = len };
+
+	if (len == 0)
+		return 0;
+	return wait_for(session, try_write, &from, WANT_ROOM | WANT_STATE);
+}
+
+ssize_t tlsb_pending(const struct tlsb_session *session)
+{
+	uint8_t *span;
+	int ready;
+
+	if (session->stage != STAGE_OPEN) {
+		errno = ENOTCONN;
+		return -1;
+	}
+	if (atomic_load_explicit(&session->channel.page->state, memory_order_seq_cst) !=
+	    STATE_ESTABLISHED)
+		return 0; /* as for tlsb_read(): before, nothing in the ring means anything */
+	ready = ring_data(&session->channel.rx, &span);
+	if (ready < 0)
+		errno = EPROTO;
+	return ready < 0 ? -1 : ready;
+}
+
+static ssize_t try_shutdown(struct tlsb_session *session, void *arg unused_)
+{
+	struct control_page *page;
+	bool over;
+
+	if (established(session, &over) < 0)
+		return -1;
+	page = session->channel.page;
+	if (!session->fin) {
+		session->fin = true;
+		/* Published like a byte: the word, then the bell for a worker that waits for data. */
+		atomic_store_explicit(&page->tx_fin, 1, memory_order_seq_cst);
+		if (doorbell_answer(&page->worker_wants, WANT_DATA))
+			session_bell(session);
+	}
+	if (atomic_load_explicit(&page->tx_end, memory_order_seq_cst) != 0)
+		return 0;
+	return session_not_yet(session, over);
+}
+
+int tlsb_shutdown(struct tlsb_session *session)
+{
+	return (int)wait_for(session, try_shutdown, NULL, WANT_ROOM | WANT_STATE);
+}

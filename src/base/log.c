@@ -1,0 +1,60 @@
+#include "base/log.h"
+
+#include <stdio.h>
+#include <inttypes.h>
+
+/* The one global besides main.c's: a process has one log. */
+static struct {
+	log_sink *sink;
+	void *arg;
+	enum log_level most;
+} log_to;
+
+const char *log_field_name(enum log_field field)
+{
+	static const char *const names[FIELD_COUNT] = {
+		[FIELD_ROLE] = "role",
+		[FIELD_PID] = "pid",
+		[FIELD_BADGE] = "badge",
+		[FIELD_UID] = "uid",
+		[FIELD_CLIENT] = "client",
+		[FIELD_SESSION] = "session",
+		[FIELD_SERVER] = "server",
+		[FIELD_ADDRESS] = "address",
+		[FIELD_VERSION] = "version",
+		[FIELD_CIPHER] = "cipher",
+		[FIELD_RESUMED] = "resumed",
+		[FIELD_OUTCOME] = "outcome",
+		[FIELD_BYTES_READ] = "bytes_read",
+		[FIELD_BYTES_WRITTEN] = "bytes_written",
+		[FIELD_MS] = "ms",
+		[FIELD_RULE] = "rule",
+		[FIELD_ERROR] = "error",
+	};
+
+	return names[field];
+}
+
+void log_set_sink(log_sink *sink, void *arg, enum log_level most)
+{
+	log_to.sink = sink;
+	log_to.arg = arg;
+	log_to.most = most;
+}
+
+int log_wanted(enum log_level level)
+{
+	return log_to.sink && level <= log_to.most;
+}
+
+void log_pairs(enum log_level level, const char *text, const struct log_pair *pairs, size_t count)
+{
+	if (log_wanted(level))
+		log_to.sink(log_to.arg, level, text, pairs, count);
+}
+
+const char *log_number(char buf[24], uint64_t n)
+{
+	snprintf(buf, 24, "%" PRIu64, n);
+	return buf;
+}

@@ -1,0 +1,79 @@
+/*
+ * One line for each event: a text, and fields that say who and what.
+ *
+ *	log_event(LOG_L_INFO, "session established",
+ *		  { FIELD_UID, "1000" }, { FIELD_SERVER, "example.org:443" });
+ *
+ * Where lines go is the sink's business: a role sends them to the supervisor (role/common.h), the
+ * supervisor writes them to standard error or the journal.  Everything is escaped (text.h) by the
+ * supervisor before it is written, so callers pass hostile text as it is.
+ */
+#ifndef TLSB_BASE_LOG_H
+#define TLSB_BASE_LOG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/macros.h"
+
+/* syslog's numbers, so that the journal needs no translation. */
+enum log_level {
+	LOG_L_ERROR = 3,
+	LOG_L_WARNING = 4,
+	LOG_L_NOTICE = 5,
+	LOG_L_INFO = 6,
+	LOG_L_DEBUG = 7,
+};
+
+/* The journal field is TLSBROKER_<NAME>; the line shows name=value. */
+enum log_field {
+	FIELD_ROLE,    /* set by the supervisor: who sent the line */
+	FIELD_PID,     /* set by the supervisor */
+	FIELD_BADGE,
+	FIELD_UID,
+	FIELD_CLIENT,  /* the program's pid, as the kernel said at connect time */
+	FIELD_SESSION, /* a number that is unique within its worker */
+	FIELD_SERVER,  /* host:port as asked for */
+	FIELD_ADDRESS, /* address:port as connected */
+	FIELD_VERSION,
+	FIELD_CIPHER,
+	FIELD_RESUMED,
+	FIELD_OUTCOME, /* ok, or the enum tlsb_error's name */
+	FIELD_BYTES_READ,
+	FIELD_BYTES_WRITTEN,
+	FIELD_MS,      /* how long it took */
+	FIELD_RULE,    /* the protocol rule that was broken */
+	FIELD_ERROR,   /* what errno or a library said */
+	FIELD_COUNT,
+};
+
+struct log_pair {
+	enum log_field field;
+	const char *value; /* NULL: left out */
+};
+
+/* Lower-case name of a field: "uid". */
+const char *log_field_name(enum log_field field);
+
+typedef void log_sink(void *arg, enum log_level level, const char *text,
+		      const struct log_pair *pairs, size_t count);
+
+/* Set once by each process, with the least important level that is still passed on. */
+void log_set_sink(log_sink *sink, void *arg, enum log_level most);
+
+/* 1 when lines of this level go anywhere: to avoid making them otherwise. */
+int log_wanted(enum log_level level);
+
+void log_pairs(enum log_level level, const char *text, const struct log_pair *pairs, size_t count);
+
+#define log_event(level, text, ...)                                                                \
+	do {                                                                                       \
+		const struct log_pair log_pairs_[] = { __VA_ARGS__ };                              \
+		log_pairs(level, text, log_pairs_, ARRAY_SIZE(log_pairs_));                        \
+	} while (0)
+
+/* A decimal number as a string that lives until the end of the enclosing block. */
+#define LOG_NUMBER(n) log_number((char[24]){ 0 }, (uint64_t)(n))
+const char *log_number(char buf[24], uint64_t n);
+
+#endif

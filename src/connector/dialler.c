@@ -1,0 +1,204 @@
+#include "connector/dialler.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "connector/connector.h"
+#include "connector/dial.h"
+#include "wire/errors.h"
+
+/* How soon to look whether a worker has read its answers. */
+#define UNREAD_MS 20
+
+static const char host_bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				 "._:-%[]";
+
+void dialler_send_failed(struct dialler *dialler, uint64_t id, const struct explained *why)
+{
+	const struct msg_dial_failed body = {.id = id, .error = why->error};
+
+	counters_add(dialler->connector->child->counters, COUNTER_dials_failed, 1);
+	chan_send(&dialler->chan, MSG_DIAL_FAILED, &body, why->text, strlen(why->text), NULL);
+}
+
+void dialler_look(struct dialler *dialler)
+{
+	if (dialler->waiting_count > 0)
+		event_active(dialler->turn, EV_TIMEOUT, 0);
+}
+
+static bool has_room(const struct dialler *dialler)
+{
+	return dialler->running_count + chan_queued(&dialler->chan) < LIMIT_DIALS_PER_BADGE;
+}
+
+static void run_waiting(struct dialler *dialler)
+{
+	const struct timeval unread = {0, UNREAD_MS * 1000};
+	struct dial *dial;
+
+	while (has_room(dialler) && (dial = TAILQ_FIRST(&dialler->waiting))) {
+		TAILQ_REMOVE(&dialler->waiting, dial, next);
+		dialler->waiting_count--;
+		TAILQ_INSERT_TAIL(&dialler->running, dial, next);
+		dialler->running_count++;
+		dial->stage = DIAL_RUNNING;
+		dial_run(dial);
+	}
+	/* Nothing tells when answers have been read; dials that end look again by themselves. */
+	if (dialler->waiting_count > 0 && chan_queued(&dialler->chan) > 0)
+		event_add(dialler->turn, &unread);
+}
+
+static void on_turn(evutil_socket_t fd unused_, short what unused_, void *arg)
+{
+	run_waiting(arg);
+}
+
+/* From a worker: hostile.  0 and *host, or -EINVAL. */
+static int check_dial(const struct msg_dial *body, const struct msg *msg, char host[LIMIT_HOST + 1])
+{
+	uint32_t at = 0;
+	int r = msg_tail_string(msg, &at, msg->tail_len, host, LIMIT_HOST + 1);
+
+	if (r < 0)
+		return r;
+	if (host[0] == '\0' || host[strspn(host, host_bytes)] != '\0' || body->port == 0)
+		return -EINVAL;
+	if (body->family != AF_UNSPEC && body->family != AF_INET && body->family != AF_INET6)
+		return -EINVAL;
+	return 0;
+}
+
+static void refuse(struct dialler *dialler, uint64_t id, enum tlsb_error error)
+{
+	struct explained why;
+
+	explain_as(&why, error, "%s", error_info(error)->text);
+	dialler_send_failed(dialler, id, &why);
+}
+
+static int on_dial(struct chan *chan, struct msg *msg)
+{
+	struct dialler *dialler = chan->owner;
+	const struct msg_dial *body = msg->body;
+	char host[LIMIT_HOST + 1];
+	struct dial *dial, **found;
+	int r = check_dial(body, msg, host);
+
+	if (r < 0)
+		return r;
+	counters_add(dialler->connector->child->counters, COUNTER_dials, 1);
+	dial = dialler->waiting_count < LIMIT_DIALS_QUEUED ? dial_new(dialler, body, host) : NULL;
+	if (!dial || dialler->connector->draining) {
+		refuse(dialler, body->id, dial ? TLSB_E_STOPPING : TLSB_E_RESOURCES);
+		if (dial)
+			dial_free(dial);
+		return 0;
+	}
+	found = tsearch(dial, &dialler->by_id, dial_compare);
+	if (!found || *found != dial) {
+		dial_free(dial);
+		return found ? -EEXIST : -ENOMEM;
+	}
+	TAILQ_INSERT_TAIL(&dialler->waiting, dial, next);
+	dialler->waiting_count++;
+	run_waiting(dialler);
+	return 0;
+}
+
+/* An answer may have been on its way: an unknown id is nothing to complain about. */
+static int on_dial_cancel(struct chan *chan, struct msg *msg)
+{
+	struct dialler *dialler = chan->owner;
+	const struct msg_dial_cancel *body = msg->body;
+	const struct dial key = {.id = body->id};
+	struct dial **found = tfind(&key, &dialler->by_id, dial_compare);
+
+	if (found)
+		dial_end(*found);
+	return 0;
+}
+
+static chan_handler *const handlers[MSG_COUNT] = {
+	[MSG_DIAL] = on_dial,
+	[MSG_DIAL_CANCEL] = on_dial_cancel,
+};
+
+static void on_gone(struct chan *chan, enum msg_rule rule, const char *what)
+{
+	struct dialler *dialler = chan->owner;
+
+	if (rule != RULE_NONE) {
+		counters_add(dialler->connector->child->counters, COUNTER_violations, 1);
+		log_event(LOG_L_WARNING, "a worker broke the protocol",
+			  {FIELD_UID, LOG_NUMBER(dialler->uid)}, {FIELD_RULE, msg_rule_name(rule)},
+			  {FIELD_ERROR, what});
+	}
+	dialler_free(dialler);
+}
+
+int dialler_new(struct connector *connector, int fd, uint32_t uid)
+{
+	struct dialler *dialler = calloc(1, sizeof(*dialler));
+	int r = -ENOMEM;
+
+	if (dialler)
+		dialler->turn = event_new(connector->child->base, -1, 0, on_turn, dialler);
+	if (dialler && dialler->turn)
+		r = chan_init(&dialler->chan, connector->child->base, fd_steal(&fd),
+			      &internal_messages, ROLE_CONNECTOR, ROLE_WORKER, RUN, handlers,
+			      on_gone, dialler);
+	if (r < 0) {
+		fd_close(fd);
+		if (dialler && dialler->turn)
+			event_free(dialler->turn);
+		free(dialler);
+		return r;
+	}
+	dialler->connector = connector;
+	dialler->uid = uid;
+	TAILQ_INIT(&dialler->waiting);
+	TAILQ_INIT(&dialler->running);
+	LIST_INSERT_HEAD(&connector->diallers, dialler, next);
+	connector->dialler_count++;
+	return 0;
+}
+
+static void forget(void *dial unused_)
+{
+}
+
+void dialler_free(struct dialler *dialler)
+{
+	struct dial *dial;
+
+	tdestroy(dialler->by_id, forget);
+	while ((dial = TAILQ_FIRST(&dialler->waiting))) {
+		TAILQ_REMOVE(&dialler->waiting, dial, next);
+		dial_free(dial);
+	}
+	while ((dial = TAILQ_FIRST(&dialler->running))) {
+		TAILQ_REMOVE(&dialler->running, dial, next);
+		dial_free(dial);
+	}
+	chan_deinit(&dialler->chan);
+	event_free(dialler->turn);
+	LIST_REMOVE(dialler, next);
+	dialler->connector->dialler_count--;
+	free(dialler);
+}
+
+void dialler_drain(struct dialler *dialler)
+{
+	struct dial *dial;
+	struct explained why;
+
+	explain_as(&why, TLSB_E_STOPPING, "%s", error_info(TLSB_E_STOPPING)->text);
+	while ((dial = TAILQ_FIRST(&dialler->waiting)))
+		dial_fail(dial, &why);
+}

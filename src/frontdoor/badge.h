@@ -1,0 +1,42 @@
+/*
+ * A badge and its worker.
+ */
+#ifndef TLSB_FRONTDOOR_BADGE_H
+#define TLSB_FRONTDOOR_BADGE_H
+
+#include "frontdoor/state.h"
+
+/* The badge of this user, or NULL. */
+struct badge *badge_find(struct frontdoor *frontdoor, uint32_t uid);
+
+/* The same, made if need be; NULL for no memory.  To be followed by badge_release(). */
+struct badge *badge_get(struct frontdoor *frontdoor, uint32_t uid);
+
+/* Forget the badge if it has neither clients that wait nor a worker, asked for or there. */
+void badge_release(struct badge *badge);
+
+/* Ask the supervisor for a worker, if there is none and none was asked for. */
+void badge_want_worker(struct badge *badge);
+
+/* FD is the channel to its worker, in place of any other.  FD is consumed.  0 or -ENOMEM. */
+int badge_attach_worker(struct badge *badge, int fd);
+
+/* There will be no worker. */
+void badge_no_worker(struct badge *badge);
+
+/*
+ * Pass the client to the worker.  0: FD is consumed.  -EAGAIN: it has to wait: there is no worker,
+ * or it is busy, or we have no memory.
+ */
+int badge_hand_over(struct badge *badge, int fd, const struct ucred *peer);
+
+/*
+ * End the worker that has been without clients for longest, if that is IDLE_MS or more.  True if
+ * there was one.
+ */
+bool badge_retire_idlest(struct frontdoor *frontdoor, uint32_t idle_ms);
+
+/* Forget all badges. */
+void badge_forget_all(struct frontdoor *frontdoor);
+
+#endif

@@ -1,0 +1,170 @@
+#include "frontdoor/frontdoor.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "frontdoor/badge.h"
+#include "frontdoor/caller.h"
+#include "frontdoor/door.h"
+#include "frontdoor/waiting.h"
+#include "wire/errors.h"
+
+/* 0, or how many milliseconds are left until DUE. */
+static uint64_t time_left(uint64_t due_ms, uint64_t now_ms)
+{
+	return due_ms > now_ms ? due_ms - now_ms : 0;
+}
+
+void frontdoor_arm_expiry(struct frontdoor *frontdoor)
+{
+	const struct waiter *waiter = TAILQ_FIRST(&frontdoor->waiting);
+	const struct badge *idle = TAILQ_FIRST(&frontdoor->idle);
+	uint64_t now = clock_ms(), left = UINT64_MAX;
+	struct timeval tv;
+
+	if (waiter)
+		left = time_left(waiter->since_ms + frontdoor->wait_ms, now);
+	if (idle)
+		left = MIN(left, time_left(idle->idle_since_ms + frontdoor->idle_ms, now));
+	if (left == UINT64_MAX) {
+		event_del(frontdoor->expiry);
+		return;
+	}
+	tv = (struct timeval){ (time_t)(left / 1000), (suseconds_t)(left % 1000) * 1000 };
+	event_add(frontdoor->expiry, &tv);
+}
+
+static void on_expiry(evutil_socket_t fd unused_, short what unused_, void *arg)
+{
+	struct frontdoor *frontdoor = arg;
+	uint64_t now = clock_ms();
+
+	waiting_expire(frontdoor, now);
+	while (badge_retire_idlest(frontdoor, frontdoor->idle_ms))
+		;
+	frontdoor_arm_expiry(frontdoor);
+}
+
+static void on_retry(evutil_socket_t fd unused_, short what unused_, void *arg)
+{
+	waiting_serve_all(arg);
+}
+
+static struct frontdoor *frontdoor_of(struct chan *supervisor)
+{
+	struct child *child = supervisor->owner;
+
+	return child->state;
+}
+
+static int on_listen(struct chan *chan, struct msg *msg)
+{
+	struct frontdoor *frontdoor = frontdoor_of(chan);
+
+	return frontdoor->draining ? 0 : door_open(frontdoor, msg_take_fd(msg, 0));
+}
+
+static int on_worker_chan(struct chan *chan, struct msg *msg)
+{
+	const struct msg_worker_chan *body = msg->body;
+	struct badge *badge = badge_get(frontdoor_of(chan), body->uid);
+
+	if (!badge)
+		return 0; /* its channel closes, and with it the worker's hope of clients */
+	if (badge_attach_worker(badge, msg_take_fd(msg, 0)) < 0)
+		waiting_refuse(badge, TLSB_E_RESOURCES, error_info(TLSB_E_RESOURCES)->text);
+	else
+		waiting_serve(badge);
+	badge_release(badge);
+	return 0;
+}
+
+/* The answer to WORKER_WANTED, in place of WORKER_CHAN. */
+static int on_worker_none(struct chan *chan, struct msg *msg)
+{
+	const struct msg_worker_none *body = msg->body;
+	struct frontdoor *frontdoor = frontdoor_of(chan);
+	struct badge *badge = badge_find(frontdoor, body->uid);
+
+	if (!badge || badge->worker != WORKER_ASKED)
+		return 0;
+	badge_no_worker(badge);
+	/* All workers that there may be are there: one that has nothing to do makes room. */
+	if (body->error == TLSB_E_RESOURCES && badge->waiting_count > 0 &&
+	    badge_retire_idlest(frontdoor, frontdoor->settle_ms)) {
+		badge_want_worker(badge);
+		return 0;
+	}
+	waiting_refuse(badge, (enum tlsb_error)body->error, error_info(body->error)->text);
+	badge_release(badge);
+	return 0;
+}
+
+static int on_drain(struct chan *chan, struct msg *msg unused_)
+{
+	struct frontdoor *frontdoor = frontdoor_of(chan);
+
+	frontdoor->draining = true;
+	door_close(frontdoor);
+	waiting_refuse_all(frontdoor, TLSB_E_STOPPING, error_info(TLSB_E_STOPPING)->text);
+	return 0;
+}
+
+static chan_handler *const handlers[MSG_COUNT] = {
+	[MSG_START] = child_on_start,
+	[MSG_LISTEN] = on_listen,
+	[MSG_WORKER_CHAN] = on_worker_chan,
+	[MSG_WORKER_NONE] = on_worker_none,
+	[MSG_DRAIN] = on_drain,
+};
+
+static void stop(struct child *child)
+{
+	struct frontdoor *frontdoor = child->state;
+
+	if (!frontdoor)
+		return;
+	waiting_refuse_all(frontdoor, TLSB_E_STOPPING, error_info(TLSB_E_STOPPING)->text);
+	door_close(frontdoor);
+	badge_forget_all(frontdoor);
+	if (frontdoor->expiry)
+		event_free(frontdoor->expiry);
+	if (frontdoor->retry)
+		event_free(frontdoor->retry);
+	free(frontdoor);
+	child->state = NULL;
+}
+
+static int prepare(struct child *child unused_)
+{
+	return caller_prepare();
+}
+
+static int start(struct child *child)
+{
+	struct frontdoor *frontdoor = calloc(1, sizeof(*frontdoor));
+
+	if (!frontdoor)
+		return -ENOMEM;
+	frontdoor->child = child;
+	frontdoor->door = (struct door){ .fd = -1, .reserve = -1 };
+	TAILQ_INIT(&frontdoor->idle);
+	TAILQ_INIT(&frontdoor->waiting);
+	frontdoor->wait_ms = LIMIT_WAIT_MS;
+	frontdoor->idle_ms = LIMIT_WORKER_IDLE_MS;
+	frontdoor->settle_ms = LIMIT_WORKER_SETTLE_MS;
+	/* Above all ids of a frontdoor that was here before: it gave out less than 2^20 in a ms. */
+	frontdoor->next_id = clock_ms() << 20;
+	frontdoor->expiry = evtimer_new(child->base, on_expiry, frontdoor);
+	frontdoor->retry = evtimer_new(child->base, on_retry, frontdoor);
+	child->state = frontdoor;
+	return frontdoor->expiry && frontdoor->retry ? 0 : -ENOMEM;
+}
+
+const struct child_ops frontdoor_ops = {
+	.handlers = handlers,
+	.prepare = prepare,
+	.start = start,
+	.stop = stop,
+};

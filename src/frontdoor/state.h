@@ -1,0 +1,87 @@
+/*
+ * What the frontdoor knows, in one place.  Everything hangs off struct frontdoor.
+ *
+ *   frontdoor.c   the role: messages from the supervisor, the timers
+ *   door.c        the listening socket
+ *   waiting.c     quotas; clients that wait for their worker
+ *   badge.c       a badge, its worker's channel and the clients it was handed
+ *   handed.c      which those are
+ *   caller.c      a client's socket, and the one thing ever said to it
+ */
+#ifndef TLSB_FRONTDOOR_STATE_H
+#define TLSB_FRONTDOOR_STATE_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include "frontdoor/handed.h"
+#include "role/role.h"
+
+#define BADGE_BUCKETS 256
+
+/* A client that waits for its worker. */
+struct waiter {
+	TAILQ_ENTRY(waiter) of_badge, of_all;
+	struct badge *badge;
+	struct ucred peer;
+	uint64_t since_ms;
+	int fd;
+};
+
+TAILQ_HEAD(waiter_list, waiter);
+
+/*
+ * A badge's worker.
+ *
+ *   ABSENT --WORKER_WANTED--> ASKED --WORKER_CHAN--> SERVING
+ *      ^------WORKER_NONE-------'                       |
+ *      ^---------WORKER_RETIRE, the channel closes------'
+ */
+enum worker_state {
+	WORKER_ABSENT,
+	WORKER_ASKED,
+	WORKER_SERVING,
+};
+
+/* Until there is a policy, each uid is a badge. */
+struct badge {
+	LIST_ENTRY(badge) in_bucket;
+	TAILQ_ENTRY(badge) in_idle;
+	struct frontdoor *frontdoor;
+	uint32_t uid;
+	enum worker_state worker;
+	struct chan chan; /* while SERVING; owner: this badge */
+	struct handed handed;
+	struct waiter_list waiting;
+	unsigned waiting_count;
+	bool idle;
+	uint64_t idle_since_ms;
+};
+
+struct door {
+	int fd;      /* listening; -1: closed */
+	int reserve; /* given up to accept, and refuse, one client when there are no more */
+	struct event *readable, *resume;
+	bool paused;
+	uint64_t logged_ms;
+};
+
+struct frontdoor {
+	struct child *child;
+	struct door door;
+	LIST_HEAD(, badge) badges[BADGE_BUCKETS];
+	TAILQ_HEAD(, badge) idle;   /* SERVING and without clients, longest first */
+	struct waiter_list waiting; /* all of them, longest first */
+	unsigned waiting_count;
+	uint64_t next_id;
+	struct event *expiry; /* when the first waiter or idle worker is due; else not pending */
+	struct event *retry;  /* when some worker's socket was full */
+	uint32_t wait_ms, idle_ms, settle_ms; /* as in limits.h; tests have less time */
+	bool draining;
+};
+
+/* After a change of the heads of IDLE or WAITING: set the one timer, or stop it. */
+void frontdoor_arm_expiry(struct frontdoor *frontdoor);
+
+#endif

@@ -1,0 +1,214 @@
+#include "frontdoor/waiting.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "frontdoor/badge.h"
+#include "frontdoor/door.h"
+#include "frontdoor/caller.h"
+#include "wire/errors.h"
+
+/* When a worker's socket was full.  It holds some hundred clients, so this sets no pace. */
+#define RETRY_MS 10
+
+/* Out of the room; the client's descriptor is the caller's. */
+static int leave(struct waiter *waiter)
+{
+	struct badge *badge = waiter->badge;
+	int fd = waiter->fd;
+
+	TAILQ_REMOVE(&badge->waiting, waiter, of_badge);
+	badge->waiting_count--;
+	TAILQ_REMOVE(&badge->frontdoor->waiting, waiter, of_all);
+	badge->frontdoor->waiting_count--;
+	free(waiter);
+	return fd;
+}
+
+static void refuse_waiter(struct waiter *waiter, enum tlsb_error error, const char *text)
+{
+	struct frontdoor *frontdoor = waiter->badge->frontdoor;
+	struct ucred peer = waiter->peer;
+
+	caller_refuse(frontdoor, leave(waiter), &peer, error, text);
+	door_resume(frontdoor);
+	frontdoor_arm_expiry(frontdoor);
+}
+
+static struct badge *fullest(struct frontdoor *frontdoor)
+{
+	struct badge *most = NULL;
+	struct waiter *waiter;
+
+	TAILQ_FOREACH(waiter, &frontdoor->waiting, of_all) {
+		if (!most || waiter->badge->waiting_count > most->waiting_count)
+			most = waiter->badge;
+	}
+	return most;
+}
+
+static const char *room_is_full(char text[LIMIT_TEXT + 1], const struct badge *badge)
+{
+	snprintf(text, LIMIT_TEXT + 1,
+		 "the broker is starting too many workers: %u clients wait, %u of them of user %u; "
+		 "the limit is %d",
+		 badge->frontdoor->waiting_count, badge->waiting_count, badge->uid,
+		 LIMIT_CLIENTS_WAITING);
+	return text;
+}
+
+/* A place for one more client of BADGE.  0 or -EMFILE. */
+static int make_place(struct badge *badge)
+{
+	struct frontdoor *frontdoor = badge->frontdoor;
+	char text[LIMIT_TEXT + 1];
+	struct badge *most;
+
+	if (frontdoor->waiting_count < LIMIT_CLIENTS_WAITING)
+		return 0;
+	most = fullest(frontdoor);
+	if (badge->waiting_count + 1 >= most->waiting_count)
+		return -EMFILE;
+	/* Its last: those that came first have waited longer. */
+	refuse_waiter(TAILQ_LAST(&most->waiting, waiter_list), TLSB_E_QUOTA,
+		      room_is_full(text, most));
+	return 0;
+}
+
+static void arm_retry(struct frontdoor *frontdoor)
+{
+	const struct timeval soon = { 0, RETRY_MS * 1000 };
+
+	if (!event_pending(frontdoor->retry, EV_TIMEOUT, NULL))
+		event_add(frontdoor->retry, &soon);
+}
+
+/* 0: FD waits.  -ENOMEM. */
+static int enter(struct badge *badge, int fd, const struct ucred *peer)
+{
+	struct frontdoor *frontdoor = badge->frontdoor;
+	struct waiter *waiter = malloc(sizeof(*waiter));
+
+	if (!waiter)
+		return -ENOMEM;
+	*waiter = (struct waiter){
+		.badge = badge,
+		.peer = *peer,
+		.since_ms = clock_ms(),
+		.fd = fd,
+	};
+	TAILQ_INSERT_TAIL(&badge->waiting, waiter, of_badge);
+	badge->waiting_count++;
+	TAILQ_INSERT_TAIL(&frontdoor->waiting, waiter, of_all);
+	frontdoor->waiting_count++;
+	frontdoor_arm_expiry(frontdoor);
+	badge_want_worker(badge);
+	if (badge->worker == WORKER_SERVING)
+		arm_retry(frontdoor);
+	return 0;
+}
+
+/* TLSB_E_NONE: the client is handed over or waits; else why not, with *text filled. */
+static enum tlsb_error place(struct badge *badge, int fd, const struct ucred *peer,
+			     char text[LIMIT_TEXT + 1])
+{
+	unsigned held = handed_count(&badge->handed) + badge->waiting_count;
+
+	if (held >= LIMIT_CLIENTS_PER_UID) {
+		snprintf(text, LIMIT_TEXT + 1,
+			 "user %u has %u clients connected to the broker; the limit is %d",
+			 peer->uid, held, LIMIT_CLIENTS_PER_UID);
+		return TLSB_E_QUOTA;
+	}
+	/* Nobody overtakes. */
+	if (badge->waiting_count == 0 && badge_hand_over(badge, fd, peer) == 0)
+		return TLSB_E_NONE;
+	if (make_place(badge) < 0) {
+		room_is_full(text, badge);
+		return TLSB_E_QUOTA;
+	}
+	if (enter(badge, fd, peer) < 0) {
+		snprintf(text, LIMIT_TEXT + 1, "%s", error_info(TLSB_E_RESOURCES)->text);
+		return TLSB_E_RESOURCES;
+	}
+	return TLSB_E_NONE;
+}
+
+void waiting_admit(struct frontdoor *frontdoor, int fd, const struct ucred *peer)
+{
+	struct badge *badge = badge_get(frontdoor, peer->uid);
+	char text[LIMIT_TEXT + 1];
+	enum tlsb_error error;
+
+	if (!badge) {
+		caller_refuse(frontdoor, fd, peer, TLSB_E_RESOURCES,
+			      error_info(TLSB_E_RESOURCES)->text);
+		return;
+	}
+	error = place(badge, fd, peer, text);
+	if (error != TLSB_E_NONE)
+		caller_refuse(frontdoor, fd, peer, error, text);
+	badge_release(badge);
+}
+
+void waiting_serve(struct badge *badge)
+{
+	struct waiter *waiter;
+
+	if (badge->worker != WORKER_SERVING)
+		return;
+	while ((waiter = TAILQ_FIRST(&badge->waiting))) {
+		if (badge_hand_over(badge, waiter->fd, &waiter->peer) < 0) {
+			arm_retry(badge->frontdoor);
+			break;
+		}
+		leave(waiter);
+	}
+	frontdoor_arm_expiry(badge->frontdoor);
+}
+
+void waiting_serve_all(struct frontdoor *frontdoor)
+{
+	for (unsigned i = 0; i < BADGE_BUCKETS; i++) {
+		struct badge *badge;
+
+		LIST_FOREACH(badge, &frontdoor->badges[i], in_bucket)
+			waiting_serve(badge);
+	}
+}
+
+void waiting_refuse(struct badge *badge, enum tlsb_error error, const char *text)
+{
+	struct waiter *waiter;
+
+	while ((waiter = TAILQ_FIRST(&badge->waiting)))
+		refuse_waiter(waiter, error, text);
+}
+
+void waiting_refuse_all(struct frontdoor *frontdoor, enum tlsb_error error, const char *text)
+{
+	struct waiter *waiter;
+
+	while ((waiter = TAILQ_FIRST(&frontdoor->waiting))) {
+		struct badge *badge = waiter->badge;
+
+		refuse_waiter(waiter, error, text);
+		badge_release(badge);
+	}
+}
+
+void waiting_expire(struct frontdoor *frontdoor, uint64_t now_ms)
+{
+	struct waiter *waiter;
+
+	while ((waiter = TAILQ_FIRST(&frontdoor->waiting)) &&
+	       now_ms >= waiter->since_ms + frontdoor->wait_ms) {
+		struct badge *badge = waiter->badge;
+
+		refuse_waiter(waiter, TLSB_E_RESOURCES,
+			      "the broker could not start a worker for this user in time");
+		badge_release(badge);
+	}
+}

@@ -1,0 +1,19 @@
+/*
+ * What makes a worker serve a user: the badge's name, and channels to frontdoor and connector.  The
+ * other ends go there with the user's number, so who a worker is follows from the channel, and
+ * never from what it says.
+ */
+#ifndef TLSB_SUPERVISOR_BADGE_H
+#define TLSB_SUPERVISOR_BADGE_H
+
+#include "wire/chan.h"
+
+struct supervisor;
+
+/* Make a worker without a badge this user's.  0; -EPIPE: it has gone; or -errno. */
+int badge_give(struct supervisor *supervisor, struct chan *worker, uint32_t uid);
+
+/* A new channel between a worker and ROLE, in place of one that broke.  As badge_give(). */
+int badge_renew(struct supervisor *supervisor, struct chan *worker, uint32_t uid, enum role role);
+
+#endif

@@ -1,0 +1,144 @@
+#include "supervisor/setup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "supervisor/supervisor.h"
+
+/* 0 to 2 are open, so that no socket is ever taken for standard error; above are only systemd's. */
+static int arrange_own_fds(void)
+{
+	int given = sd_listen_fds(0), fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return -errno;
+	fd_close(fd);
+	return close_range((unsigned)(STDERR_FILENO + 1 + MAX(given, 0)), ~0U, 0) < 0 ? -errno : 0;
+}
+
+static int open_socket(struct supervisor *supervisor, const struct environment *environment,
+		       const struct identity *identity)
+{
+	struct failure *failure = &supervisor->failure;
+	const char *path = supervisor->options->socket;
+	char own[sizeof(supervisor->listener.path)];
+	mode_t folder_mode = 0755;
+	int r;
+
+	if (!path) {
+		r = environment_socket(environment, identity_is_root(), own, sizeof(own), failure);
+		if (r < 0)
+			return r;
+		if (strcmp(own, SERVICE_SOCKET) != 0)
+			folder_mode = 0700; /* within the user's own folder */
+		path = own;
+	}
+	return listener_open(&supervisor->listener, path, folder_mode, identity, failure);
+}
+
+/* What needs root, then no root any more. */
+static int become_unprivileged(struct supervisor *supervisor, struct environment *environment)
+{
+	struct failure *failure = &supervisor->failure;
+	struct identity identity;
+	int r, inherited = listener_inherit(&supervisor->listener, failure);
+
+	if (inherited < 0)
+		return inherited;
+	environment_read(environment);
+	r = identity_find(supervisor->options->user, OPTIONS_USER, &identity, failure);
+	if (r == 0 && inherited == 0)
+		r = open_socket(supervisor, environment, &identity);
+	if (r == 0)
+		r = identity_assume(&identity, failure);
+	supervisor->uid = identity.uid;
+	return r;
+}
+
+static void open_log(struct supervisor *supervisor, const struct environment *environment)
+{
+	const struct options *options = supervisor->options;
+
+	if (environment->has_journal && !options->debug)
+		supervisor->output.target = OUTPUT_JOURNAL;
+	log_set_sink(output_write, &supervisor->output,
+		     options->verbose ? LOG_L_DEBUG : LOG_L_INFO);
+	/* This first line also opens the journal's socket, while sockets can be opened. */
+	log_event(LOG_L_NOTICE, "tlsbrokerd " TLSB_VERSION " starts",
+		  { FIELD_UID, LOG_NUMBER(supervisor->uid) });
+	if (options->sandbox != SANDBOX_ENFORCE)
+		log_pairs(LOG_L_WARNING, "the sandbox is not enforced", NULL, 0);
+	if (options->allow_insecure)
+		log_pairs(LOG_L_WARNING, "programs may ask for sessions without verification", NULL,
+			  0);
+	trustfile_log(&supervisor->trust);
+}
+
+static int make_objects(struct supervisor *supervisor)
+{
+	int r = spawn_init(&supervisor->spawner, supervisor->options->debug,
+			     supervisor->options->sandbox);
+
+	if (r < 0)
+		return r;
+	supervisor->base = event_base_new();
+	if (!supervisor->base)
+		return -ENOMEM;
+	r = supervisor_add_events(supervisor);
+	if (r == 0)
+		r = station_init(&supervisor->frontdoor, supervisor, ROLE_FRONTDOOR);
+	if (r == 0)
+		r = station_init(&supervisor->connector, supervisor, ROLE_CONNECTOR);
+	if (r == 0)
+		r = workers_init(&supervisor->workers, supervisor);
+	return r;
+}
+
+/* From here on: no file but these, no program but this one, no network at all. */
+static int enter_sandbox(struct supervisor *supervisor)
+{
+	const char *const read[] = { supervisor->trust.path, RESOLVER_HOSTS_FILE,
+				     RESOLVER_CONF_FILE, NULL };
+	const char *path = supervisor->listener.path, *what = NULL;
+	const struct sandbox_files files = { read, path[0] == '\0' ? NULL : path };
+	unsigned calls;
+	int r = sandbox_enter_with_files(ROLE_SUPERVISOR, supervisor->options->sandbox,
+					 SANDBOX_KEEP_ALL, &files, &calls, &what);
+
+	if (r < 0)
+		return failure_set(&supervisor->failure, r, "%s: %s", what, strerror(-r));
+	if (what)
+		log_event(LOG_L_WARNING, "this kernel lacks a part of the sandbox",
+			  { FIELD_ERROR, what });
+	return 0;
+}
+
+int setup_all(struct supervisor *supervisor)
+{
+	struct failure *failure = &supervisor->failure;
+	struct environment environment;
+	int r = arrange_own_fds();
+
+	if (r < 0)
+		return failure_set(failure, r, "descriptors: %s", strerror(-r));
+	signal(SIGPIPE, SIG_IGN);
+	r = become_unprivileged(supervisor, &environment);
+	if (r == 0)
+		r = trustfile_load(&supervisor->trust, failure);
+	if (r < 0)
+		return r;
+	open_log(supervisor, &environment);
+	r = make_objects(supervisor);
+	if (r < 0)
+		return failure_set(failure, r, "start-up: %s", strerror(-r));
+	return enter_sandbox(supervisor);
+}

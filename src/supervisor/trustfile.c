@@ -1,0 +1,68 @@
+#include "supervisor/trustfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "supervisor/files.h"
+#include "trust/index.h"
+
+static const char *why(int error)
+{
+	switch (error) {
+	case -EINVAL:
+		return "is not a regular file";
+	case -EFBIG:
+		return "is too large for a trust bundle";
+	default:
+		return strerror(-error);
+	}
+}
+
+int trustfile_load(struct trustfile *trust, struct failure *failure)
+{
+	cleanup_free_ char *pem = NULL;
+	cleanup_close_ int fd = -1;
+	unsigned count = 0, bad = 0;
+	struct file_mark mark;
+	size_t len = 0;
+	int r = files_read(trust->path, LIMIT_TRUST_BYTES, &pem, &len, &mark);
+
+	if (r < 0)
+		return failure_set(failure, r, "%s: %s", trust->path, why(r));
+	r = trust_index_build(pem, len, &fd, &count, &bad);
+	if (r == -EINVAL)
+		return failure_set(failure, r, "%s: there is no usable CA certificate in it",
+				   trust->path);
+	if (r < 0)
+		return failure_set(failure, r, "%s: %s", trust->path, strerror(-r));
+	fd_close(trust->fd);
+	trust->fd = fd_steal(&fd);
+	trust->generation++;
+	trust->count = count;
+	trust->bad = bad;
+	return 0;
+}
+
+void trustfile_log(const struct trustfile *trust)
+{
+	char text[96];
+
+	snprintf(text, sizeof(text), "trust bundle %u: %u certificates, %u unusable",
+		 trust->generation, trust->count, trust->bad);
+	log_pairs(trust->bad ? LOG_L_WARNING : LOG_L_NOTICE, text, NULL, 0);
+}
+
+int trustfile_send(const struct trustfile *trust, struct chan *worker)
+{
+	const struct msg_trust body = { .generation = trust->generation };
+	int fd = fcntl(trust->fd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	chan_send(worker, MSG_TRUST, &body, NULL, 0, &fd);
+	return 0;
+}

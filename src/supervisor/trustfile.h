@@ -1,0 +1,27 @@
+/*
+ * The trust bundle: a PEM file of the administrator, indexed once (trust/index.h), its index shared
+ * with every worker.  A bundle that got bad does not replace a good one.
+ */
+#ifndef TLSB_SUPERVISOR_TRUSTFILE_H
+#define TLSB_SUPERVISOR_TRUSTFILE_H
+
+#include "supervisor/failure.h"
+#include "wire/chan.h"
+
+struct trustfile {
+	const char *path;
+	int fd;              /* of the index; -1: none yet */
+	uint32_t generation; /* one up with each bundle */
+	unsigned count, bad; /* certificates in it; those that did not parse */
+};
+
+/* Read the file.  On failure everything stays as it was.  0 or -errno. */
+int trustfile_load(struct trustfile *trust, struct failure *failure);
+
+/* One line about what was loaded. */
+void trustfile_log(const struct trustfile *trust);
+
+/* Send the index to a worker.  0 or -errno. */
+int trustfile_send(const struct trustfile *trust, struct chan *worker);
+
+#endif

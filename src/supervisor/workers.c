@@ -1,0 +1,219 @@
+#include "supervisor/workers.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "supervisor/badge.h"
+#include "supervisor/notify.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/wishes.h"
+
+static const struct process_ops worker_ops;
+
+static void set_timer(struct event *timer, uint64_t ms)
+{
+	struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
+			      .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+
+	event_add(timer, &tv);
+}
+
+/*
+ * A worker is for: the TLS sessions of one user.  It gets the trust bundle's index now; with its
+ * badge it gets a channel to the frontdoor, on which clients come, and one to the connector, on
+ * which connected sockets come.  It must not have files, ways to connect, or anything of another
+ * user's.
+ */
+int workers_start(struct workers *workers)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+	int r;
+
+	if (!worker)
+		return -ENOMEM;
+	worker->state = ROW_STATE_STARTING;
+	r = process_start(workers->supervisor, ROLE_WORKER, &worker_ops, worker, &worker->process);
+	if (r < 0) {
+		free(worker);
+		return r;
+	}
+	TAILQ_INSERT_TAIL(&workers->list, worker, next);
+	workers->spare = worker;
+	r = trustfile_send(&workers->supervisor->trust, &worker->process->chan);
+	if (r < 0)
+		process_kill(worker->process); /* no trust, no use: another is tried then */
+	return r;
+}
+
+void workers_start_in(struct workers *workers, unsigned ms)
+{
+	/* Retired workers that do not end keep the next one waiting: processes stay bounded. */
+	if (workers->draining < LIMIT_WORKERS_LEAVING)
+		set_timer(workers->spare_timer, ms);
+}
+
+static void on_spare_timer(evutil_socket_t fd unused_, short what unused_, void *arg)
+{
+	struct workers *workers = arg;
+	int r;
+
+	if (workers->spare || workers->supervisor->phase == PHASE_STOPPING)
+		return;
+	r = workers_start(workers);
+	if (r == 0)
+		return;
+	log_event(LOG_L_ERROR, "a worker cannot be started", { FIELD_ERROR, strerror(-r) });
+	wishes_refuse_all(workers);
+	if (!workers->spare)
+		workers_start_in(workers, MAX(backoff_next(&workers->spare_backoff, 0),
+					    (uint32_t)LIMIT_RESTART_FIRST_MS));
+}
+
+static void on_ready(struct process *process)
+{
+	struct worker *worker = process->owner;
+
+	worker->state = ROW_STATE_SPARE;
+	supervisor_check(process->supervisor);
+	wishes_serve(&process->supervisor->workers);
+}
+
+/* Its clients have been told by the kernel; what is left is to remember, and to say why. */
+static void seated_died(struct workers *workers, struct worker *worker, const char *reason)
+{
+	const struct process *process = worker->process;
+
+	workers->running--;
+	seat_died(worker->seat, clock_ms(), process_age_ms(process));
+	log_event(LOG_L_ERROR, "died, and its sessions with it",
+		  { FIELD_ROLE, role_name(ROLE_WORKER) },
+		  { FIELD_PID, LOG_NUMBER(process->pid) }, { FIELD_UID, LOG_NUMBER(worker->uid) },
+		  { FIELD_ERROR, reason });
+	notify_workers(workers->running);
+}
+
+static void spare_died(struct workers *workers, struct worker *worker, const char *reason)
+{
+	struct supervisor *supervisor = workers->supervisor;
+	const struct process *process = worker->process;
+	uint32_t wait;
+
+	workers->spare = NULL;
+	if (supervisor->phase == PHASE_STARTING) {
+		supervisor_fail(supervisor, role_name(ROLE_WORKER), reason);
+		return;
+	}
+	log_event(LOG_L_ERROR, "died before it had a user, and is started again",
+		  { FIELD_ROLE, role_name(ROLE_WORKER) },
+		  { FIELD_PID, LOG_NUMBER(process->pid) }, { FIELD_ERROR, reason });
+	wait = backoff_next(&workers->spare_backoff, process_age_ms(process));
+	if (wait > 0)
+		wishes_refuse_all(workers); /* not an accident: it may go on for long */
+	workers_start_in(workers, wait);
+}
+
+static void on_over(struct process *process)
+{
+	struct worker *worker = process->owner;
+	struct supervisor *supervisor = process->supervisor;
+	struct workers *workers = &supervisor->workers;
+	char reason[128];
+
+	process_reason(process, reason, sizeof(reason));
+	TAILQ_REMOVE(&workers->list, worker, next);
+	if (worker->state == ROW_STATE_DRAINING)
+		workers->draining--;
+	else if (worker->seat)
+		seated_died(workers, worker, reason);
+	else if (supervisor->phase != PHASE_STOPPING)
+		spare_died(workers, worker, reason);
+	free(worker);
+	if (!workers->spare && !evtimer_pending(workers->spare_timer, NULL) &&
+	    supervisor->phase == PHASE_RUNNING)
+		workers_start_in(workers, 0);
+	wishes_serve(workers);
+	supervisor_check(supervisor);
+}
+
+static const struct process_ops worker_ops = { on_ready, on_over };
+
+void workers_retire(struct workers *workers, struct worker *worker)
+{
+	const struct msg_drain body = { .deadline_ms = LIMIT_DRAIN_MS };
+
+	if (worker->seat) {
+		worker->seat->worker = NULL;
+		worker->seat = NULL;
+		workers->running--;
+	}
+	worker->state = ROW_STATE_DRAINING;
+	workers->draining++;
+	chan_send_body(&worker->process->chan, MSG_DRAIN, &body);
+	process_kill_in(worker->process, LIMIT_DRAIN_MS + 1000);
+}
+
+void workers_connect(struct supervisor *supervisor, enum role role)
+{
+	struct worker *worker;
+
+	TAILQ_FOREACH(worker, &supervisor->workers.list, next) {
+		/* One that drains gets no clients, but may still dial. */
+		if (worker->seat ||
+		    (worker->state == ROW_STATE_DRAINING && role == ROLE_CONNECTOR))
+			badge_renew(supervisor, &worker->process->chan, worker->uid, role);
+	}
+}
+
+void workers_send_trust(struct workers *workers)
+{
+	struct worker *worker;
+
+	TAILQ_FOREACH(worker, &workers->list, next) {
+		int r = trustfile_send(&workers->supervisor->trust, &worker->process->chan);
+
+		if (r < 0)
+			log_event(LOG_L_ERROR, "a worker keeps the old trust bundle",
+				  { FIELD_UID, LOG_NUMBER(worker->uid) },
+				  { FIELD_ERROR, strerror(-r) });
+	}
+}
+
+void workers_drain(struct workers *workers)
+{
+	struct worker *worker;
+
+	TAILQ_FOREACH(worker, &workers->list, next) {
+		if (worker == workers->spare)
+			process_kill(worker->process);
+		else if (worker->state != ROW_STATE_DRAINING)
+			workers_retire(workers, worker);
+	}
+}
+
+int workers_init(struct workers *workers, struct supervisor *supervisor)
+{
+	*workers = (struct workers){ .supervisor = supervisor };
+	TAILQ_INIT(&workers->list);
+	seats_init(&workers->seats);
+	workers->spare_timer = evtimer_new(supervisor->base, on_spare_timer, workers);
+	workers->seat_timer = evtimer_new(supervisor->base, wishes_on_timer, workers);
+	return workers->spare_timer && workers->seat_timer ? 0 : -ENOMEM;
+}
+
+void workers_deinit(struct workers *workers)
+{
+	struct worker *worker;
+
+	if (!workers->supervisor)
+		return;
+	while ((worker = TAILQ_FIRST(&workers->list))) {
+		TAILQ_REMOVE(&workers->list, worker, next);
+		free(worker);
+	}
+	seats_deinit(&workers->seats);
+	if (workers->spare_timer)
+		event_free(workers->spare_timer);
+	if (workers->seat_timer)
+		event_free(workers->seat_timer);
+}

@@ -1,0 +1,60 @@
+/*
+ * Workers: one process for each user, made from a spare that is already there, already sandboxed
+ * and already has the trust bundle; so a user's first client waits for no exec.
+ *
+ *   STARTING -> SPARE -> RUNNING (has a badge and a seat) -> DRAINING (no seat any more) -> over
+ *
+ * A worker that dies is not started again by itself: its clients come again, and then the frontdoor
+ * asks.
+ */
+#ifndef TLSB_SUPERVISOR_WORKERS_H
+#define TLSB_SUPERVISOR_WORKERS_H
+
+#include "supervisor/backoff.h"
+#include "supervisor/process.h"
+#include "supervisor/seats.h"
+
+struct worker {
+	TAILQ_ENTRY(worker) next;
+	struct process *process;
+	struct seat *seat; /* NULL: the spare, or draining */
+	uint32_t uid;      /* its badge; none while spare */
+	enum row_state state;
+};
+
+struct workers {
+	struct supervisor *supervisor;
+	TAILQ_HEAD(, worker) list; /* the spare included */
+	struct worker *spare;      /* NULL: its next start is on the timer, or must wait */
+	struct seats seats;
+	struct backoff spare_backoff;
+	struct event *spare_timer; /* the next spare's start */
+	struct event *seat_timer;  /* a waiting user's back-off ends */
+	unsigned running, draining;
+};
+
+/* 0 or -ENOMEM. */
+int workers_init(struct workers *workers, struct supervisor *supervisor);
+
+/* After process_end_all().  All zero is fine. */
+void workers_deinit(struct workers *workers);
+
+/* Start a spare; there must be none.  0 or -errno. */
+int workers_start(struct workers *workers);
+
+/* Start a spare later, unless there is one then. */
+void workers_start_in(struct workers *workers, unsigned ms);
+
+/* A worker keeps its sessions until they end, or until a deadline; but nobody new comes to it. */
+void workers_retire(struct workers *workers, struct worker *worker);
+
+/* A new frontdoor or connector: a new channel between it and each worker that it concerns. */
+void workers_connect(struct supervisor *supervisor, enum role role);
+
+/* Send the new trust bundle to all of them. */
+void workers_send_trust(struct workers *workers);
+
+/* The daemon stops: all drain, the spare ends at once. */
+void workers_drain(struct workers *workers);
+
+#endif

@@ -1,0 +1,183 @@
+/*
+ * Every maximum, with its reason.  Nothing grows without one of these above it.
+ */
+#ifndef TLSB_WIRE_LIMITS_H
+#define TLSB_WIRE_LIMITS_H
+
+/* ---- per uid: what one user can hold, so that the next one is not hurt ---- */
+
+/* Programs of one user that are connected at once.  A person's session has some dozens. */
+#define LIMIT_CLIENTS_PER_UID 1024
+
+/* Sessions of one user.  Two descriptors each in the worker: see LIMIT_WORKER_FILES. */
+#define LIMIT_SESSIONS_PER_UID 16384
+
+/*
+ * Ring memory of one user, counted as if every page were touched.  1,000 sessions get full-sized
+ * rings, later ones smaller rings (see quota.c) rather than a refusal.
+ */
+#define LIMIT_RING_BYTES_PER_UID (1024u * 1024 * 1024)
+
+/* Bytes of CA certificates that one session brings along, as the program handed them over. */
+#define LIMIT_CA_BYTES (1024u * 1024)
+
+/* CA bytes of all of one worker's sessions that are being opened: they are parsed, then freed. */
+#define LIMIT_CA_BYTES_PER_UID (16u * 1024 * 1024)
+
+/* Dials of one badge under way at once in the connector; more wait there, oldest first. */
+#define LIMIT_DIALS_PER_BADGE 128
+
+/* Dials of one badge that wait: every session may. */
+#define LIMIT_DIALS_QUEUED LIMIT_SESSIONS_PER_UID
+
+/* ---- for the whole daemon ---- */
+
+/* Users served at once, a process of about 4 MiB each; the longest idle one makes room. */
+#define LIMIT_WORKERS 512
+
+/* A worker without clients is kept for its resumption cache, then ended. */
+#define LIMIT_WORKER_IDLE_MS (15 * 60 * 1000)
+
+/* Clients that wait in the frontdoor for their worker to be started. */
+#define LIMIT_CLIENTS_WAITING 1024
+
+/* Descriptors: two for a session, one for a client, a few of its own. */
+#define LIMIT_WORKER_FILES    (2 * LIMIT_SESSIONS_PER_UID + LIMIT_CLIENTS_PER_UID * 2 + 64)
+#define LIMIT_FRONTDOOR_FILES (LIMIT_CLIENTS_WAITING + LIMIT_WORKERS + 64)
+/* Clients are refused before the frontdoor's last ones go: they are for its workers' channels. */
+#define LIMIT_FRONTDOOR_SPARE_FILES 16
+/* Two racing attempts for each dial of eight busy badges, and a channel for each worker. */
+#define LIMIT_CONNECTOR_FILES (8 * 2 * LIMIT_DIALS_PER_BADGE + LIMIT_WORKERS + 64)
+#define LIMIT_SUPERVISOR_FILES (4 * LIMIT_WORKERS + 64)
+
+/* ---- names and dials ---- */
+
+/* Addresses of one family that a dial takes from a name: more cannot be tried in its time. */
+#define LIMIT_ADDRESSES 16
+
+/* Attempts of one dial under way at once; then the oldest, 1.5 s old or more, makes room. */
+#define LIMIT_ATTEMPTS 6
+
+/* resolv.conf(5): as many as every other resolver on the machine takes. */
+#define LIMIT_NAME_SERVERS   3
+#define LIMIT_SEARCH_DOMAINS 6
+
+/* Names kept, for each family, about 500 bytes each; and for how long at most, whatever the TTL. */
+#define LIMIT_CACHE_ENTRIES 2048
+#define LIMIT_CACHE_S       3600
+
+/* Questions to one name server without an answer yet.  Far below 65536, the number of query ids. */
+#define LIMIT_QUESTIONS 8192
+
+/* A name that nobody waits for any more is still asked for so long, for the cache. */
+#define LIMIT_LOOKUP_ALONE_MS 5000
+
+/* Descriptors that a worker keeps free, so that it can take in, and refuse, one program or session
+ * more, with the memory and the connection that sessions on their way still need. */
+#define LIMIT_WORKER_SPARE_FILES 3
+
+/* ---- time ---- */
+
+/* Name lookup, TCP and TLS together, when the program set no timeout; and the longest it can ask. */
+#define LIMIT_CONNECT_MS     30000
+#define LIMIT_CONNECT_MAX_MS (10 * 60 * 1000)
+
+/* A worker is not idle sooner: after a frontdoor's restart it has to say what clients it has. */
+#define LIMIT_WORKER_SETTLE_MS 1000
+
+/* A client that waits for its worker: longer than the back-off after a worker's death. */
+#define LIMIT_WAIT_MS 10000
+
+/* Out of descriptors, the frontdoor lets clients wait in the kernel for so long. */
+#define LIMIT_ACCEPT_PAUSE_MS 100
+
+/* A client that has connected but not said hello. */
+#define LIMIT_HELLO_MS 5000
+
+/* After tlsb_disconnect(): what was written is still sent for so long. */
+#define LIMIT_LINGER_MS 5000
+
+/* After a program died without tlsb_disconnect(): what it wrote is still sent for so long. */
+#define LIMIT_ORPHAN_MS 900
+
+/* After SIGTERM: sessions go on for so long, then end with TLSB_E_STOPPING. */
+#define LIMIT_DRAIN_MS 5000
+
+/* A peer that acknowledges nothing, or answers no keep-alive probe, is given up (tcp(7)). */
+#define LIMIT_PEER_SILENT_MS   20000
+#define LIMIT_KEEPALIVE_IDLE_S 60
+#define LIMIT_KEEPALIVE_STEP_S 5
+
+/* A resumable session is offered again for so long, whatever the server allows. */
+#define LIMIT_RESUME_S (24 * 3600)
+#define LIMIT_RESUME_ENTRIES 1024
+
+/* ---- messages ---- */
+
+/* Largest tail: a part of a CA bundle. */
+#define LIMIT_TAIL 16384
+#define LIMIT_MESSAGE (LIMIT_TAIL + 1024)
+#define LIMIT_MESSAGE_FDS 2
+
+/* Messages queued for a reader that is slow, before its channel counts as broken. */
+#define LIMIT_CHAN_QUEUE 4096
+
+/* Clients accepted before the channels get a turn. */
+#define LIMIT_ACCEPT_BATCH 32
+
+/* Messages handled from one channel before the others get a turn. */
+#define LIMIT_CHAN_BATCH 32
+
+#define LIMIT_HOST    253 /* RFC 1035 section 2.3.4, without the root's dot */
+#define LIMIT_ALPN    255 /* in all, comma-separated */
+#define LIMIT_CIPHERS 511
+#define LIMIT_TEXT    255 /* an error text, a log text */
+#define LIMIT_BADGE   63  /* a badge's name */
+
+/* ---- rings ---- */
+
+#define LIMIT_RING_MIN (16u * 1024)
+#define LIMIT_RING_MAX (256u * 1024)
+
+/* Ring the bell at least once for so many bytes, even if more is at hand: the reader can begin. */
+#define LIMIT_BELL_BYTES (64u * 1024)
+
+/* A session that was silent for so long gives the pages of its receive ring back. */
+#define LIMIT_SWEEP_MS 3000
+
+/* Bytes pumped for one session and direction before the other sessions get a turn. */
+#define LIMIT_PUMP_BYTES (256u * 1024)
+
+/* ---- the supervisor ---- */
+
+/* A role that died is started again at once, then after 100 ms, doubling to five seconds; one that
+ * had run for ten seconds was healthy, and what killed it counts as new. */
+#define LIMIT_RESTART_FIRST_MS 100
+#define LIMIT_RESTART_MAX_MS   5000
+#define LIMIT_HEALTHY_MS       10000
+
+/* From exec to READY: some milliseconds; far more is a role that hangs. */
+#define LIMIT_ROLE_START_MS 10000
+
+/* Log lines of one role in a second; a flood would hide the others' lines and fill the journal. */
+#define LIMIT_LOG_LINES 200
+
+/* Retired workers that are still ending; more wait for one of them, so processes stay bounded. */
+#define LIMIT_WORKERS_LEAVING 32
+
+/* ---- hostile servers ---- */
+
+/* Records without application data (KeyUpdate, tickets, alerts, empty) in a row. */
+#define LIMIT_IDLE_RECORDS 64
+
+/* Certificates in a server's chain, and its size: OpenSSL's own default of 100 KiB is kept. */
+#define LIMIT_CHAIN_DEPTH 10
+#define LIMIT_CHAIN_BYTES (100 * 1024)
+
+/* ---- files of the administrator ---- */
+
+#define LIMIT_TRUST_BYTES (16u * 1024 * 1024)
+#define LIMIT_HOSTS_BYTES (1024u * 1024)
+#define LIMIT_RESOLV_BYTES (64u * 1024)
+
+#endif

@@ -1,0 +1,276 @@
+/*
+ * The bodies of all messages.  Fixed-width fields, no padding, no pointers, sizes a multiple of 8;
+ * what is reserved is zero and is checked to be zero (the "zero" column of the tables).
+ */
+#ifndef TLSB_WIRE_MESSAGES_H
+#define TLSB_WIRE_MESSAGES_H
+
+#include <stdint.h>
+
+#include "wire/limits.h"
+#include "wire/roles.h"
+
+/* The protocol between program and daemon; either side refuses another one. */
+#define PROTOCOL_MAGIC   0x42534c54u /* "TLSB" */
+#define PROTOCOL_VERSION 1u
+
+/* In front of every body. */
+struct msg_header {
+	uint32_t type;
+	uint32_t reserved; /* zero */
+};
+
+/* Nothing to say but its type. */
+struct msg_empty {
+	uint64_t reserved;
+};
+
+/* ---- messages.def ---- */
+
+/* fd: the role's page of counters (base/counters.h). */
+struct msg_start {
+	uint32_t verbose;
+	uint32_t allow_insecure; /* worker: tlsb_config_insecure_no_verify() may be granted */
+};
+
+struct msg_ready {
+	uint32_t system_calls; /* in the role's filter; 0 without one */
+	uint32_t reserved;
+};
+
+/* tail: NUL-ended strings: the text, then one for each field: its number as a byte, its value. */
+struct msg_log {
+	uint32_t level; /* enum log_level */
+	uint32_t reserved;
+};
+
+struct msg_drain {
+	uint32_t deadline_ms;
+	uint32_t reserved;
+};
+
+/* fd: the listening socket. */
+#define msg_listen msg_empty
+
+struct msg_worker_wanted {
+	uint32_t uid;
+	uint32_t reserved;
+};
+
+/* fd: a channel to the worker of this user. */
+struct msg_worker_chan {
+	uint32_t uid;
+	uint32_t reserved;
+};
+
+struct msg_worker_none {
+	uint32_t uid;
+	uint32_t error; /* enum tlsb_error */
+};
+
+struct msg_worker_retire {
+	uint32_t uid;
+	uint32_t reserved;
+};
+
+/* fd: the client's socket, nothing read from it yet. */
+struct msg_client {
+	uint64_t id; /* the frontdoor's, for CLIENT_GONE */
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t pid; /* for the log only: it may have been reused */
+	uint32_t reserved;
+};
+
+struct msg_client_gone {
+	uint64_t id;
+};
+
+/* How many clients a worker has already, told to a new frontdoor. */
+struct msg_clients {
+	uint32_t count;
+	uint32_t reserved;
+};
+
+/* tail: the badge's name.  fds: channels to frontdoor and connector. */
+struct msg_badge {
+	uint32_t uid;
+	uint32_t reserved;
+};
+
+#define msg_frontdoor_chan msg_empty
+#define msg_connector_chan msg_empty
+
+/* fd: the index of the trust bundle (trust/index.h), sealed. */
+struct msg_trust {
+	uint32_t generation;
+	uint32_t reserved;
+};
+
+#define msg_resolver_check msg_empty
+#define msg_resolver_same  msg_empty
+/* fds: sealed copies of the hosts file and of resolv.conf. */
+#define msg_resolver       msg_empty
+
+/* tail: the host, a name or a literal. */
+struct msg_dial {
+	uint64_t id;
+	uint32_t deadline_ms; /* from now */
+	uint16_t port;
+	uint16_t family; /* AF_UNSPEC, AF_INET, AF_INET6 */
+};
+
+struct msg_dial_cancel {
+	uint64_t id;
+};
+
+/* fd: the connected TCP socket. */
+struct msg_dialed {
+	uint64_t id;
+	uint8_t address[16]; /* of the peer; IPv4 in the first four bytes */
+	uint16_t family;
+	uint16_t port;
+	uint32_t name_us; /* time taken by name lookup, by TCP connect */
+	uint32_t tcp_us;
+	uint32_t reserved;
+};
+
+/* tail: a text for a person. */
+struct msg_dial_failed {
+	uint64_t id;
+	uint32_t error; /* enum tlsb_error */
+	uint32_t reserved;
+};
+
+/* Which user asks follows from the channel; ALL is what the worker says of the client. */
+struct msg_status_ask {
+	uint64_t tag; /* comes back in the rows */
+	uint32_t uid;
+	uint32_t reserved;
+};
+
+enum row_kind {
+	ROW_END = 0,
+	ROW_ROLE = 1,    /* pid, state; value: age in ms, restarts; tail: role */
+	ROW_WORKER = 2,  /* uid, pid, state; value: age in ms, restarts, clients, sessions; tail: badge */
+	ROW_COUNTER = 3, /* value[0]; tail: its name */
+	ROW_SESSION = 4, /* uid, pid of the client, state; value: age in ms, bytes read, bytes
+	                    written, ring bytes; tail: host:port */
+};
+
+enum row_state {
+	ROW_STATE_STARTING = 0,
+	ROW_STATE_RUNNING = 1,
+	ROW_STATE_DRAINING = 2,
+	ROW_STATE_BACKOFF = 3, /* it died; started again soon */
+	ROW_STATE_SPARE = 4,   /* a worker that waits for a badge */
+};
+
+/* tail: a name, see enum row_kind. */
+struct row {
+	uint32_t kind;
+	uint32_t state; /* enum row_state, or enum session_state for a session */
+	uint32_t uid;
+	uint32_t pid;
+	uint64_t value[4];
+};
+
+struct msg_status_row {
+	uint64_t tag;
+	struct row row;
+};
+
+/* ---- client.def ---- */
+
+struct msg_hello {
+	uint32_t magic;
+	uint32_t version;
+};
+
+/* fd: a socket that the worker keeps open as long as it serves this client. */
+#define msg_lifeline msg_empty
+
+/* fd: the worker's end of a new session's own socket. */
+#define msg_session msg_empty
+#define msg_status  msg_empty
+
+/* tail: the badge's name. */
+struct msg_welcome {
+	uint32_t magic;
+	uint32_t version;
+	uint32_t uid;
+	uint32_t reserved;
+};
+
+/* tail: a text for a person. */
+struct msg_refused {
+	uint32_t error; /* enum tlsb_error */
+	uint32_t reserved;
+};
+
+struct msg_row {
+	struct row row;
+};
+
+/* tail: the next bytes of the program's own CA certificates. */
+#define msg_ca msg_empty
+
+enum connect_flags {
+	CONNECT_NO_VERIFY = 1,
+	CONNECT_NO_RESUMPTION = 2,
+	CONNECT_KNOWN_FLAGS = 3,
+};
+
+/* tail: host, name to verify ("" = host), ALPN and ciphers, one behind the other, without NULs. */
+struct msg_connect {
+	uint32_t deadline_ms;
+	uint32_t ca_len; /* bytes sent before in CA messages; 0: the system's trust */
+	uint16_t flags;
+	uint16_t family;
+	uint16_t port;
+	uint16_t version_min; /* 0: no bound */
+	uint16_t version_max;
+	uint16_t host_len;
+	uint16_t name_len;
+	uint16_t alpn_len;
+	uint16_t ciphers_len;
+	uint16_t reserved[3];
+};
+
+/* fd: the session's shared memory (ring/channel.h). */
+struct msg_opened {
+	uint32_t capacity; /* of each ring */
+	uint32_t reserved;
+};
+
+#define msg_bell       msg_empty
+#define msg_disconnect msg_empty
+
+/* ---- the enums ---- */
+
+enum msg_type {
+#define MSG(NAME, name, from, to, phase, zero, tail, fds) MSG_##NAME,
+#include "wire/messages.def"
+#undef MSG
+	MSG_COUNT,
+};
+
+enum client_msg_type {
+#define MSG(NAME, name, from, to, phase, zero, tail, fds) CLIENT_MSG_##NAME,
+#include "wire/client.def"
+#undef MSG
+	CLIENT_MSG_COUNT,
+};
+
+/* Phases: a channel is in exactly one; a row lists those in which it may come. */
+enum msg_phase {
+	FRESH = 1,
+	RUN = 2,
+
+	HELLO = 1,
+	MAIN = 2,
+	SETUP = 4,
+	SESSION = 8,
+};
+
+#endif

@@ -1,0 +1,152 @@
+#include "worker/pump.h"
+
+#include <openssl/err.h>
+
+#include "ring/doorbell.h"
+#include "worker/session.h"
+#include "worker/state.h"
+
+/* The most that one TLS record carries (RFC 8446, 5.1). */
+#define RECORD_BYTES 16384
+
+static void ring_bell(struct session *session)
+{
+	static const struct msg_bell bell;
+
+	/* A full socket has bells enough in it. */
+	if (session->client)
+		(void)msg_send(session->chan.fd, &client_messages, CLIENT_MSG_BELL, &bell, NULL, 0,
+			       NULL);
+}
+
+void pump_ring(struct session *session)
+{
+	uint32_t wants = (session->unrung_rx ? WANT_DATA : 0) | (session->unrung_tx ? WANT_ROOM : 0);
+
+	if (session->unrung_end)
+		wants = WANT_DATA | WANT_ROOM | WANT_STATE;
+
+	if (wants && doorbell_answer(&session->channel.page->program_wants, wants))
+		ring_bell(session);
+	session->unrung_rx = session->unrung_tx = 0;
+	session->unrung_end = false;
+}
+
+/* What SSL_read or SSL_write did not do. */
+static enum pump why_not(struct session *session, int result, int *ret_error)
+{
+	int error = SSL_get_error(session->ssl, result);
+
+	switch (error) {
+	case SSL_ERROR_WANT_READ:
+		return session->net.turn >= LIMIT_PUMP_BYTES ? PUMP_AGAIN : PUMP_WAIT;
+	case SSL_ERROR_WANT_WRITE:
+		return PUMP_WAIT;
+	case SSL_ERROR_ZERO_RETURN:
+		return PUMP_END;
+	default:
+		*ret_error = error;
+		return PUMP_BROKEN;
+	}
+}
+
+/* Room in the receive ring, having looked twice before giving up; see doorbell.h. */
+static int room(struct session *session, uint8_t **ret_span)
+{
+	int n = ring_space(&session->channel.rx, ret_span);
+
+	if (n != 0)
+		return n;
+	doorbell_arm(&session->channel.page->worker_wants, WANT_ROOM);
+	return ring_space(&session->channel.rx, ret_span);
+}
+
+/* The same for bytes in the transmit ring. */
+static int bytes(struct session *session, uint8_t **ret_span)
+{
+	int n = ring_data(&session->channel.tx, ret_span);
+
+	if (n != 0)
+		return n;
+	doorbell_arm(&session->channel.page->worker_wants, WANT_DATA);
+	return ring_data(&session->channel.tx, ret_span);
+}
+
+enum pump pump_in(struct session *session, int *ret_error)
+{
+	size_t moved = 0;
+
+	while (moved < LIMIT_PUMP_BYTES) {
+		uint8_t *span = NULL;
+		size_t n = 0;
+		int free_bytes = room(session, &span), r;
+
+		if (free_bytes <= 0)
+			return free_bytes < 0 ? PUMP_LIE : PUMP_WAIT;
+		ERR_clear_error();
+		r = SSL_read_ex(session->ssl, span, (size_t)free_bytes, &n);
+		if (r <= 0)
+			return why_not(session, r, ret_error);
+		session->idle_records = 0;
+		ring_produce(&session->channel.rx, (uint32_t)n);
+		session->bytes_read += n;
+		counters_add(session->worker->child->counters, COUNTER_bytes_read, (int64_t)n);
+		session->unrung_rx += (uint32_t)n;
+		moved += n;
+		if (session->unrung_rx >= LIMIT_BELL_BYTES)
+			pump_ring(session);
+	}
+	return PUMP_AGAIN;
+}
+
+/* The transmit ring is empty: is close_notify owed? */
+static enum pump close_out(struct session *session, bool fin, int *ret_error)
+{
+	int r;
+
+	if (!fin)
+		return session->stage == STAGE_LINGER ? PUMP_END : PUMP_WAIT;
+	/* A server that said goodbye and closed does not want ours: that is a good end, too. */
+	if (session->net.broken)
+		return session->rx_end ? PUMP_END : PUMP_BROKEN;
+	ERR_clear_error();
+	r = SSL_shutdown(session->ssl);
+	return r >= 0 ? PUMP_END : why_not(session, r, ret_error);
+}
+
+enum pump pump_out(struct session *session, int *ret_error)
+{
+	size_t moved = 0;
+
+	while (moved < LIMIT_PUMP_BYTES) {
+		/* The end is set after the last byte, so it is read before the bytes. */
+		bool fin = session->clean ||
+			   atomic_load_explicit(&session->channel.page->tx_fin,
+						memory_order_seq_cst) != 0;
+		uint8_t *span = NULL;
+		size_t n = 0;
+		int ready = bytes(session, &span), r;
+
+		if (ready < 0 || (uint32_t)ready < session->retry_len)
+			return PUMP_LIE; /* bytes that were there cannot go away again */
+		if (ready == 0)
+			return close_out(session, fin, ret_error);
+		/* OpenSSL wants what it could not send offered again, at least as long. */
+		session->retry_len = MIN((uint32_t)ready, RECORD_BYTES);
+		ERR_clear_error();
+		r = SSL_write_ex(session->ssl, span, session->retry_len, &n);
+		if (r <= 0)
+			return why_not(session, r, ret_error);
+		if (session->net.broken)
+			return PUMP_BROKEN;
+		session->retry_len = 0;
+		ring_consume(&session->channel.tx, (uint32_t)n);
+		session->bytes_written += n;
+		counters_add(session->worker->child->counters, COUNTER_bytes_written, (int64_t)n);
+		session->unrung_tx += (uint32_t)n;
+		moved += n;
+		if (session->unrung_tx >= LIMIT_BELL_BYTES)
+			pump_ring(session);
+	}
+	return PUMP_AGAIN;
+}

@@ -1,0 +1,37 @@
+/*
+ * What a program asked for: the CONNECT message, checked and kept until the handshake is over.
+ */
+#ifndef TLSB_WORKER_REQUEST_H
+#define TLSB_WORKER_REQUEST_H
+
+#include <stdbool.h>
+
+#include "wire/msg.h"
+
+struct request {
+	char host[LIMIT_HOST + 1];
+	char name[LIMIT_HOST + 1]; /* to verify; the host's own when none was given */
+	char alpn[LIMIT_ALPN + 1];
+	char ciphers[LIMIT_CIPHERS + 1];
+	uint16_t port;
+	uint16_t family;
+	uint16_t version_min, version_max;
+	uint32_t deadline_ms;
+	bool verify;
+	bool resume;
+	bool is_address; /* name is an IP address: no SNI, verified as an address */
+	char *ca;        /* the program's own CA certificates, or NULL */
+	uint32_t ca_len;
+};
+
+/*
+ * Read a CONNECT message, from a program: hostile.  The CA stays untouched.  -EBADMSG: it breaks the
+ * protocol.  -EINVAL, -EACCES: it asks for what cannot be or is not allowed, *ret_text says it.
+ */
+int request_parse(struct request *request, const struct msg *msg, bool allow_insecure,
+		  const char **ret_text);
+
+/* NULL is fine. */
+struct request *request_free(struct request *request);
+
+#endif

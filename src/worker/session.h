@@ -1,0 +1,111 @@
+/*
+ * One session's life.
+ *
+ *   SETUP      its socket is here; CA parts may come, then CONNECT
+ *   DIALLING   the connector looks up and connects
+ *   HANDSHAKE  TLS runs on the connected socket
+ *   OPEN       verified; bytes flow between rings and TLS (pump.c)
+ *   LINGER     the program has gone; what it wrote is still sent
+ *
+ * The program sees it through the control page.  A session ends exactly once, through session_end(),
+ * and is freed there.
+ */
+#ifndef TLSB_WORKER_SESSION_H
+#define TLSB_WORKER_SESSION_H
+
+#include <openssl/ssl.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "base/macros.h"
+#include "ring/channel.h"
+#include "wire/chan.h"
+#include "worker/net.h"
+#include "worker/request.h"
+#include "worker/resume.h"
+
+struct worker;
+struct client;
+struct verdict;
+
+enum stage { STAGE_SETUP, STAGE_DIALLING, STAGE_HANDSHAKE, STAGE_OPEN, STAGE_LINGER };
+
+struct session {
+	LIST_ENTRY(session) in_worker;
+	LIST_ENTRY(session) in_client;
+	struct worker *worker;
+	struct client *client; /* NULL in LINGER */
+	struct chan chan;      /* the session's own socket; all zero in LINGER */
+	enum stage stage;
+	uint64_t id;     /* for DIAL */
+	uint64_t number; /* for the log */
+	uint32_t client_pid;
+	uint64_t born_ms;
+	char *server; /* "host:port", for log and status */
+
+	struct channel channel;
+	uint32_t capacity; /* what the quota gave */
+
+	struct request *request;  /* until the handshake is over */
+	struct tlsb_info *facts;  /* the same */
+	struct verdict *refusal;  /* of the server's certificate, or NULL */
+	struct event *timer;      /* the deadline of the stage */
+	bool dial_sent;
+
+	struct net net;
+	struct event *socket_event;
+	SSL *ssl;
+	uint64_t connected_ms;
+	struct resume_key resume_key;
+	bool resume;
+	unsigned trust_number; /* under which the handshake began */
+	time_t resume_until;
+	unsigned idle_records; /* without application data, in a row */
+
+	uint32_t retry_len; /* bytes of a write that TLS has to be given again */
+	uint32_t unrung_rx, unrung_tx; /* bytes since the program's last bell */
+	bool unrung_end; /* the same for rx_end, tx_end */
+	bool rx_end, tx_end;
+	bool clean; /* LINGER: close_notify is owed */
+	bool cut;   /* LINGER: our half of the TCP connection is ended */
+	uint64_t bytes_read, bytes_written;
+	uint64_t released_at; /* bytes_read when the receive ring's pages were last given back */
+	uint64_t swept_at;    /* bytes_read at the last sweep */
+};
+
+/*
+ * A session over FD, its end of the program's socketpair, checked by the caller and taken in every
+ * case.  On failure the program has been told.  0, or -errno.
+ */
+int session_new(struct worker *worker, struct client *client, int fd);
+
+/* The program has gone: what it wrote before is still sent, without close_notify. */
+void session_orphan(struct session *session);
+
+/* End it: CODE and a text (for NONE: the orderly end) go to the program and the log.  Frees it. */
+void session_end(struct session *session, uint32_t code, const char *format, ...) printf_(3, 4);
+
+/* The connector's answers.  FD is taken. */
+void session_on_dialed(struct session *session, const struct msg_dialed *dialed, int fd);
+
+/* Ask the connector, if there is one; else when it comes. */
+void session_dial(struct session *session);
+
+/* Move bytes as far as they go now.  May end the session. */
+void session_pump(struct session *session);
+
+/*
+ * Give back the receive ring's pages if nothing came since the last sweep.  False when there is
+ * nothing to give back any more, so that sweeping can stop.
+ */
+bool session_sweep(struct session *session);
+
+/* OpenSSL's callbacks. */
+void session_on_resumable(struct session *session, SSL_SESSION *resumable);
+void session_on_refused_certificate(struct session *session, X509_STORE_CTX *store);
+void session_on_record(struct session *session, int sent, int type, const void *bytes, size_t len);
+
+/* Messages on a session's socket. */
+chan_handler session_on_ca, session_on_connect, session_on_bell, session_on_disconnect;
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * What a worker holds.  See worker.h for the rooms.
+ */
+#ifndef TLSB_WORKER_STATE_H
+#define TLSB_WORKER_STATE_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "base/slots.h"
+#include "role/role.h"
+#include "worker/quota.h"
+#include "worker/tls.h"
+
+struct client;
+struct session;
+
+struct worker {
+	struct child *child;
+	struct chan frontdoor, connector; /* all zero while there is none */
+	struct tls tls;
+	struct quota quota;
+	struct slots sessions; /* by the id that DIAL carries */
+	LIST_HEAD(, client) clients;
+	LIST_HEAD(, session) all_sessions;
+	uint32_t client_count;
+	uint64_t sessions_seen;
+	uint32_t uid;
+	char badge[LIMIT_BADGE + 1];
+	bool draining;
+	struct event *drain_end;
+	uint64_t status_tags;
+	struct event *sweep; /* pending while some session may have pages to give back */
+};
+
+/* Data came: look for idle sessions later.  No timer runs while all are idle. */
+void worker_sweep_soon(struct worker *worker);
+
+/* Ends the process when it drains and nothing is left to wait for. */
+void worker_check_drained(struct worker *worker);
+
+#endif

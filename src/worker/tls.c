@@ -1,0 +1,347 @@
+#include "worker/tls.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+#include <time.h>
+
+#include "trust/lookup.h"
+#include "worker/session.h"
+
+/*
+ * TLS 1.2 with forward secrecy and AEAD only: with a MAC-then-encrypt suite, a program that rewrites
+ * its bytes while they are encrypted could make the MAC wrong.
+ */
+#define CIPHERS_1_2 "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+/* How much is read from a socket at once: four full records. */
+#define READ_BUFFER (64 * 1024 + 1024)
+
+static int session_index(void)
+{
+	static int index = -1; /* given once by OpenSSL, the same for the whole process */
+
+	if (index < 0)
+		index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+	return index;
+}
+
+struct session *tls_session_of(const SSL *ssl)
+{
+	return SSL_get_ex_data(ssl, session_index());
+}
+
+static int on_new_session(SSL *ssl, SSL_SESSION *resumable)
+{
+	session_on_resumable(tls_session_of(ssl), resumable);
+	return 0; /* a reference of our own was taken, if it was kept */
+}
+
+static void on_message(int sent, int version, int type, const void *bytes, size_t len, SSL *ssl,
+		       void *arg)
+{
+	(void)version;
+	(void)arg;
+	session_on_record(tls_session_of(ssl), sent, type, bytes, len);
+}
+
+/* Verification is OpenSSL's; this only listens, to say later why a certificate was refused. */
+static int on_verify(int ok, X509_STORE_CTX *store)
+{
+	if (!ok)
+		session_on_refused_certificate(
+			tls_session_of(X509_STORE_CTX_get_ex_data(
+				store, SSL_get_ex_data_X509_STORE_CTX_idx())),
+			store);
+	return ok;
+}
+
+static int configure(SSL_CTX *ctx)
+{
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+				      SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_security_level(ctx, 2);
+	SSL_CTX_set_read_ahead(ctx, 1);
+	SSL_CTX_set_default_read_buffer_len(ctx, READ_BUFFER);
+	SSL_CTX_set_max_cert_list(ctx, LIMIT_CHAIN_BYTES);
+	SSL_CTX_set_verify_depth(ctx, LIMIT_CHAIN_DEPTH);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(ctx, on_new_session);
+	SSL_CTX_set_msg_callback(ctx, on_message);
+	if (!SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) ||
+	    !SSL_CTX_set_cipher_list(ctx, CIPHERS_1_2))
+		return -ENOMEM;
+	return 0;
+}
+
+int tls_prepare(struct tls *tls)
+{
+	const uint64_t init = OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_SSL_STRINGS |
+			      OPENSSL_INIT_LOAD_CRYPTO_STRINGS;
+	uint8_t seed[16];
+
+	tzset(); /* libc looks for its time zone file once; certificate times go through it */
+	if (!OPENSSL_init_ssl(init, NULL) || RAND_bytes(seed, sizeof(seed)) != 1 ||
+	    session_index() < 0)
+		return -ENOMEM;
+	tls->net_method = net_method_new();
+	tls->ctx = SSL_CTX_new(TLS_client_method());
+	tls->cache = resume_cache_new();
+	if (!tls->net_method || !tls->ctx || !tls->cache)
+		return -ENOMEM;
+	return configure(tls->ctx);
+}
+
+void tls_deinit(struct tls *tls)
+{
+	SSL_CTX_free(tls->ctx);
+	tls->cache = resume_cache_free(tls->cache);
+	BIO_meth_free(tls->net_method);
+	trust_index_close(&tls->trust);
+}
+
+int tls_set_trust(struct tls *tls, int fd)
+{
+	struct trust_index index;
+	struct trust_index old = tls->trust;
+	X509_STORE *store;
+	int r = trust_index_open(&index, fd);
+
+	if (r < 0)
+		return r;
+	/* The store keeps a pointer to the index: it lives as long as the store. */
+	tls->trust = index;
+	r = trust_store_new(&tls->trust, &store);
+	if (r < 0) {
+		tls->trust = old;
+		trust_index_close(&index);
+		return r;
+	}
+	SSL_CTX_set_cert_store(tls->ctx, store);
+	trust_index_close(&old);
+	tls->trust_number++;
+	resume_flush(tls->cache); /* what was verified against the old bundle must be verified anew */
+	return 0;
+}
+
+/* The next certificate of a PEM text; blocks that are none, or are damaged, are passed over. */
+static X509 *next_certificate(BIO *bio)
+{
+	for (;;) {
+		X509 *cert = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
+		unsigned long error = ERR_peek_last_error();
+
+		ERR_clear_error();
+		if (cert || ERR_GET_LIB(error) != ERR_LIB_PEM ||
+		    ERR_GET_REASON(error) == PEM_R_NO_START_LINE)
+			return cert;
+	}
+}
+
+/* A store of the program's own certificates: PEM, or one in DER.  NULL when there is none in it. */
+static X509_STORE *own_store(const char *ca, uint32_t len)
+{
+	X509_STORE *store = X509_STORE_new();
+	BIO *bio = BIO_new_mem_buf(ca, (int)len);
+	const unsigned char *der = (const unsigned char *)ca;
+	unsigned count = 0;
+	X509 *cert;
+
+	while (store && bio && (cert = next_certificate(bio))) {
+		count += (unsigned)X509_STORE_add_cert(store, cert);
+		X509_free(cert);
+	}
+	if (count == 0 && store && (cert = d2i_X509(NULL, &der, (long)len))) {
+		count += (unsigned)X509_STORE_add_cert(store, cert);
+		X509_free(cert);
+	}
+	BIO_free(bio);
+	ERR_clear_error();
+	if (count > 0)
+		return store;
+	X509_STORE_free(store);
+	return NULL;
+}
+
+/* "a,b" as RFC 7301 wants it: each behind its length. */
+static int set_alpn(SSL *ssl, const char *list)
+{
+	unsigned char wire[LIMIT_ALPN + 1];
+	size_t at = 0;
+
+	for (const char *p = list; *list; p += strcspn(p, ",") + 1) {
+		size_t len = strcspn(p, ",");
+
+		if (len == 0 || at + 1 + len > sizeof(wire))
+			return -EINVAL;
+		wire[at++] = (unsigned char)len;
+		memcpy(wire + at, p, len);
+		at += len;
+		if (p[len] == '\0')
+			break;
+	}
+	/* The one function of OpenSSL that returns 0 for success. */
+	return at > 0 && SSL_set_alpn_protos(ssl, wire, (unsigned)at) != 0 ? -ENOMEM : 0;
+}
+
+/* 1 when the context has a suite of this name: what it has not, a program cannot switch on. */
+static int is_allowed(const SSL *ssl, const char *name)
+{
+	STACK_OF(SSL_CIPHER) *have = SSL_CTX_get_ciphers(SSL_get_SSL_CTX(ssl));
+
+	for (int i = 0; i < sk_SSL_CIPHER_num(have); i++) {
+		if (strcmp(SSL_CIPHER_get_name(sk_SSL_CIPHER_value(have, i)), name) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+static int set_ciphers(SSL *ssl, const char *list)
+{
+	struct {
+		char names[LIMIT_CIPHERS + 2];
+		size_t len;
+	} v12 = { .len = 0 }, v13 = { .len = 0 }, *to;
+
+	for (const char *at = list; *at; at += strspn(at, ":")) {
+		char name[LIMIT_CIPHERS + 1];
+		size_t len = strcspn(at, ":");
+
+		memcpy(name, at, len);
+		name[len] = '\0';
+		at += len;
+		if (!is_allowed(ssl, name))
+			return -EINVAL;
+		/* Neither list gets longer than the one that its names are from, and a colon. */
+		to = strncmp(name, "TLS_", 4) == 0 ? &v13 : &v12;
+		memcpy(to->names + to->len, name, len);
+		to->names[to->len + len] = ':';
+		to->len += len + 1;
+	}
+	if (v12.len > 0) {
+		v12.names[v12.len - 1] = '\0';
+		if (!SSL_set_cipher_list(ssl, v12.names))
+			return -EINVAL;
+	}
+	if (v13.len > 0) {
+		v13.names[v13.len - 1] = '\0';
+		if (!SSL_set_ciphersuites(ssl, v13.names))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+/* Whom to verify.  There is no way through here that leaves a verified session without a name. */
+static int set_peer(SSL *ssl, const struct request *request)
+{
+	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+
+	/* What SSL_set_tlsext_host_name() is, without its cast that drops const. */
+	if (!request->is_address &&
+	    !SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+		      (void *)(uintptr_t)request->name))
+		return -ENOMEM;
+	if (!request->verify) {
+		SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+		return 0;
+	}
+	SSL_set_verify(ssl, SSL_VERIFY_PEER, on_verify);
+	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+						       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+	if (request->is_address)
+		return X509_VERIFY_PARAM_set1_ip_asc(param, request->name) ? 0 : -ENOMEM;
+	return X509_VERIFY_PARAM_set1_host(param, request->name, 0) ? 0 : -ENOMEM;
+}
+
+static int apply(SSL *ssl, const struct request *request, const char **ret_text)
+{
+	*ret_text = "no memory";
+	if (set_peer(ssl, request) < 0 ||
+	    (request->version_min && !SSL_set_min_proto_version(ssl, request->version_min)) ||
+	    (request->version_max && !SSL_set_max_proto_version(ssl, request->version_max)))
+		return -ENOMEM;
+	if (set_alpn(ssl, request->alpn) < 0) {
+		*ret_text = "the list of application protocols is unusable";
+		return -EINVAL;
+	}
+	if (set_ciphers(ssl, request->ciphers) < 0) {
+		*ret_text = "a cipher suite is unknown or not allowed by the broker";
+		return -EINVAL;
+	}
+	if (request->ca) {
+		X509_STORE *store = own_store(request->ca, request->ca_len);
+
+		if (!store) {
+			*ret_text = "the CA that the program brought holds no usable certificate";
+			return -EINVAL;
+		}
+		if (!SSL_set0_verify_cert_store(ssl, store)) {
+			X509_STORE_free(store);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+int tls_client_new(struct tls *tls, const struct request *request, struct net *net,
+		   struct session *session, SSL **ret_ssl, const char **ret_text)
+{
+	SSL *ssl = SSL_new(tls->ctx);
+	BIO *bio = net_bio_new(tls->net_method, net);
+	int r;
+
+	*ret_text = "no memory";
+	if (!ssl || !bio || !SSL_set_ex_data(ssl, session_index(), session)) {
+		BIO_free(bio);
+		SSL_free(ssl);
+		return -ENOMEM;
+	}
+	SSL_set_bio(ssl, bio, bio);
+	SSL_set_connect_state(ssl);
+	r = apply(ssl, request, ret_text);
+	ERR_clear_error();
+	if (r < 0) {
+		SSL_free(ssl);
+		return r;
+	}
+	*ret_ssl = ssl;
+	return 0;
+}
+
+void tls_resume_key(const struct request *request, struct resume_key *ret_key)
+{
+	const uint16_t numbers[] = { request->port, request->version_min, request->version_max,
+				     request->family };
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	unsigned len = 0;
+
+	memset(ret_key, 0, sizeof(*ret_key));
+	/* Strings go in with their NULs, so that no two requests look alike. */
+	if (!md || !EVP_DigestInit_ex(md, EVP_sha256(), NULL) ||
+	    !EVP_DigestUpdate(md, numbers, sizeof(numbers)) ||
+	    !EVP_DigestUpdate(md, request->host, strlen(request->host) + 1) ||
+	    !EVP_DigestUpdate(md, request->name, strlen(request->name) + 1) ||
+	    !EVP_DigestUpdate(md, request->alpn, strlen(request->alpn) + 1) ||
+	    !EVP_DigestUpdate(md, request->ciphers, strlen(request->ciphers) + 1) ||
+	    !EVP_DigestUpdate(md, request->ca ? request->ca : "", request->ca_len) ||
+	    !EVP_DigestFinal_ex(md, ret_key->bytes, &len))
+		RAND_bytes(ret_key->bytes, RESUME_KEY_BYTES); /* a key that finds nothing */
+	EVP_MD_CTX_free(md);
+}
+
+time_t tls_chain_until(SSL *ssl, time_t until)
+{
+	STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
+	struct tm tm;
+
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		if (!ASN1_TIME_to_tm(X509_get0_notAfter(sk_X509_value(chain, i)), &tm))
+			return 0;
+		until = MIN(until, timegm(&tm));
+	}
+	return until;
+}

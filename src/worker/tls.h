@@ -1,0 +1,51 @@
+/*
+ * OpenSSL, set up once for the worker, and what a session may change of it.
+ */
+#ifndef TLSB_WORKER_TLS_H
+#define TLSB_WORKER_TLS_H
+
+#include <openssl/ssl.h>
+
+#include "trust/index.h"
+#include "worker/net.h"
+#include "worker/request.h"
+#include "worker/resume.h"
+
+struct tls {
+	SSL_CTX *ctx;
+	BIO_METHOD *net_method;
+	struct trust_index trust;
+	unsigned trust_number; /* how many there were before it */
+	struct resume_cache *cache;
+};
+
+struct session;
+
+/*
+ * Before the sandbox: everything that OpenSSL may want from files or will want often.  No
+ * configuration file is read, so no environment or file of the machine changes what it does.
+ * 0 or -ENOMEM.
+ */
+int tls_prepare(struct tls *tls);
+void tls_deinit(struct tls *tls);
+
+/* Verify new sessions against the index in FD, which stays the caller's.  0 or -errno. */
+int tls_set_trust(struct tls *tls, int fd);
+
+/*
+ * A TLS client over NET for REQUEST; SESSION is what the callbacks get (session_on_...).  On failure
+ * *ret_text says why, for the program's eyes: -EINVAL when the request cannot be used, else -ENOMEM.
+ */
+int tls_client_new(struct tls *tls, const struct request *request, struct net *net,
+		   struct session *session, SSL **ret_ssl, const char **ret_text);
+
+/* The session of a callback's SSL. */
+struct session *tls_session_of(const SSL *ssl);
+
+/* What resumption depends on: see resume.h. */
+void tls_resume_key(const struct request *request, struct resume_key *ret_key);
+
+/* The earliest end of validity in the verified chain, at most UNTIL, wall-clock seconds. */
+time_t tls_chain_until(SSL *ssl, time_t until);
+
+#endif

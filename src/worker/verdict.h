@@ -1,0 +1,29 @@
+/*
+ * What an OpenSSL failure means: an enum tlsb_error and one line that a person can act on.
+ */
+#ifndef TLSB_WORKER_VERDICT_H
+#define TLSB_WORKER_VERDICT_H
+
+#include <openssl/ssl.h>
+
+#include "wire/limits.h"
+#include "worker/net.h"
+
+struct verdict {
+	uint32_t code;
+	char text[LIMIT_TEXT + 1];
+};
+
+/*
+ * Verification of a chain has failed at STORE's current certificate.  NAME: whom the certificate
+ * should have been for.
+ */
+void verdict_of_certificate(X509_STORE_CTX *store, const char *name, struct verdict *ret_verdict);
+
+/*
+ * TLS over NET has failed with SSL_get_error() == ERROR for another reason, and OpenSSL's error queue
+ * is as it left it; it is empty afterwards.  ESTABLISHED: the handshake was over by then.
+ */
+void verdict_of(const struct net *net, int error, bool established, struct verdict *ret_verdict);
+
+#endif

@@ -1,0 +1,335 @@
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "tlsbroker.h"
+#include "worker/client.h"
+#include "worker/session.h"
+#include "worker/state.h"
+
+static struct worker *worker_of(struct chan *chan)
+{
+	struct child *child = chan->owner;
+
+	return child->state;
+}
+
+void worker_check_drained(struct worker *worker)
+{
+	if (worker->draining && LIST_EMPTY(&worker->all_sessions))
+		event_base_loopexit(worker->child->base, NULL);
+}
+
+/* ---- memory of idle sessions ---- */
+
+void worker_sweep_soon(struct worker *worker)
+{
+	static const struct timeval later = { LIMIT_SWEEP_MS / 1000, LIMIT_SWEEP_MS % 1000 * 1000 };
+
+	if (worker->sweep && !evtimer_pending(worker->sweep, NULL))
+		evtimer_add(worker->sweep, &later);
+}
+
+static void on_sweep(evutil_socket_t fd unused_, short what unused_, void *arg)
+{
+	struct worker *worker = arg;
+	struct session *session;
+	bool again = false;
+
+	LIST_FOREACH(session, &worker->all_sessions, in_worker)
+		again = session_sweep(session) || again;
+	if (again)
+		worker_sweep_soon(worker);
+}
+
+/* ---- drain ---- */
+
+static void end_everything(struct worker *worker)
+{
+	struct session *session, *next;
+
+	for (session = LIST_FIRST(&worker->all_sessions); session; session = next) {
+		next = LIST_NEXT(session, in_worker);
+		/* The server hears a clean end only if the program has said all that it had to. */
+		session_end(session, TLSB_E_STOPPING, "tlsbrokerd is shutting down");
+	}
+}
+
+static void on_drain_end(evutil_socket_t fd unused_, short what unused_, void *arg)
+{
+	end_everything(arg);
+}
+
+static int on_drain(struct chan *chan, struct msg *msg)
+{
+	struct worker *worker = worker_of(chan);
+	const struct msg_drain *drain = msg->body;
+	struct timeval tv = { drain->deadline_ms / 1000, drain->deadline_ms % 1000 * 1000 };
+
+	if (worker->draining)
+		return 0;
+	worker->draining = true;
+	worker->drain_end = evtimer_new(worker->child->base, on_drain_end, worker);
+	if (!worker->drain_end || evtimer_add(worker->drain_end, &tv) < 0)
+		end_everything(worker);
+	worker_check_drained(worker);
+	return 0;
+}
+
+/* ---- frontdoor ---- */
+
+static int on_client(struct chan *chan, struct msg *msg)
+{
+	/* Without memory the program sees its connection close; the others stay. */
+	(void)client_new(chan->owner, msg->body, msg_take_fd(msg, 0));
+	return 0;
+}
+
+/* No descriptor left for a client: its connection was lost on the way, and is over. */
+static int on_starved(struct chan *chan, struct msg *msg)
+{
+	const struct msg_client *client = msg->body;
+
+	if (msg->type != MSG_CLIENT)
+		return -EMFILE;
+	return chan_send_body(chan, MSG_CLIENT_GONE, &(struct msg_client_gone){ .id = client->id });
+}
+
+static void on_frontdoor_gone(struct chan *chan, enum msg_rule rule unused_,
+			      const char *what unused_)
+{
+	chan_deinit(chan); /* the supervisor starts another, and sends FRONTDOOR_CHAN */
+}
+
+static chan_handler *const frontdoor_handlers[MSG_COUNT] = { [MSG_CLIENT] = on_client };
+
+static int set_frontdoor(struct worker *worker, int fd)
+{
+	struct client *client;
+	int r;
+
+	chan_deinit(&worker->frontdoor);
+	r = chan_init(&worker->frontdoor, worker->child->base, fd, &internal_messages, ROLE_WORKER,
+		      ROLE_FRONTDOOR, RUN, frontdoor_handlers, on_frontdoor_gone, worker);
+	if (r < 0)
+		return r;
+	worker->frontdoor.on_starved = on_starved;
+	/* Ids are the frontdoor's: a new one knows none of ours, only how many there are. */
+	LIST_FOREACH(client, &worker->clients, in_worker)
+		client->id = 0;
+	return chan_send_body(&worker->frontdoor, MSG_CLIENTS,
+			      &(struct msg_clients){ .count = worker->client_count });
+}
+
+static int on_frontdoor_chan(struct chan *chan, struct msg *msg)
+{
+	return set_frontdoor(worker_of(chan), msg_take_fd(msg, 0));
+}
+
+/* ---- connector ---- */
+
+/* An answer for a session that has ended meanwhile finds nothing: its descriptor is closed. */
+static struct session *dialling(struct chan *chan, uint64_t id)
+{
+	struct worker *worker = chan->owner;
+	struct session *session = slots_get(&worker->sessions, id);
+
+	return session && session->stage == STAGE_DIALLING ? session : NULL;
+}
+
+static int on_dialed(struct chan *chan, struct msg *msg)
+{
+	const struct msg_dialed *dialed = msg->body;
+	struct session *session = dialling(chan, dialed->id);
+
+	if (session)
+		session_on_dialed(session, dialed, msg_take_fd(msg, 0));
+	return 0;
+}
+
+static int on_dialed_starved(struct chan *chan, struct msg *msg)
+{
+	const struct msg_dialed *dialed = msg->body;
+	struct session *session = dialling(chan, dialed->id);
+
+	if (session) {
+		session->dial_sent = false;
+		session_end(session, TLSB_E_RESOURCES, "the broker has no descriptors left");
+	}
+	return 0;
+}
+
+static int on_dial_failed(struct chan *chan, struct msg *msg)
+{
+	const struct msg_dial_failed *failed = msg->body;
+	struct session *session = dialling(chan, failed->id);
+
+	if (session) {
+		session->dial_sent = false; /* nothing to cancel */
+		session_end(session, failed->error, "%.*s", (int)msg->tail_len, msg->tail);
+	}
+	return 0;
+}
+
+static void on_connector_gone(struct chan *chan, enum msg_rule rule unused_,
+			      const char *what unused_)
+{
+	struct worker *worker = chan->owner;
+	struct session *session, *next;
+
+	chan_deinit(chan);
+	for (session = LIST_FIRST(&worker->all_sessions); session; session = next) {
+		next = LIST_NEXT(session, in_worker);
+		if (session->stage == STAGE_DIALLING && session->dial_sent) {
+			session->dial_sent = false;
+			session_end(session, TLSB_E_WORKER_DIED,
+				    "the broker's connector died while it connected; try again");
+		}
+	}
+}
+
+static chan_handler *const connector_handlers[MSG_COUNT] = {
+	[MSG_DIALED] = on_dialed,
+	[MSG_DIAL_FAILED] = on_dial_failed,
+};
+
+static int set_connector(struct worker *worker, int fd)
+{
+	struct session *session, *next;
+	int r;
+
+	if (worker->connector.owner)
+		on_connector_gone(&worker->connector, RULE_NONE, "replaced");
+	r = chan_init(&worker->connector, worker->child->base, fd, &internal_messages, ROLE_WORKER,
+		      ROLE_CONNECTOR, RUN, connector_handlers, on_connector_gone, worker);
+	worker->connector.on_starved = on_dialed_starved;
+	for (session = LIST_FIRST(&worker->all_sessions); r == 0 && session; session = next) {
+		next = LIST_NEXT(session, in_worker);
+		if (session->stage == STAGE_DIALLING && !session->dial_sent)
+			session_dial(session);
+	}
+	return r;
+}
+
+static int on_connector_chan(struct chan *chan, struct msg *msg)
+{
+	return set_connector(worker_of(chan), msg_take_fd(msg, 0));
+}
+
+/* ---- supervisor ---- */
+
+static int on_badge(struct chan *chan, struct msg *msg)
+{
+	struct worker *worker = worker_of(chan);
+	const struct msg_badge *badge = msg->body;
+	uint32_t at = 0;
+	int r;
+
+	if (worker->badge[0] != '\0')
+		return -EALREADY;
+	r = msg_tail_string(msg, &at, msg->tail_len, worker->badge, sizeof(worker->badge));
+	worker->uid = badge->uid;
+	if (r == 0)
+		r = set_frontdoor(worker, msg_take_fd(msg, 0));
+	if (r == 0)
+		r = set_connector(worker, msg_take_fd(msg, 1));
+	return r;
+}
+
+static int on_trust(struct chan *chan, struct msg *msg)
+{
+	struct worker *worker = worker_of(chan);
+	int r = tls_set_trust(&worker->tls, msg->fds[0]);
+
+	if (r < 0)
+		log_event(LOG_L_ERROR, "the trust index is unusable; the old one stays",
+			  { FIELD_ERROR, strerror(-r) });
+	return r == -EPROTO ? r : 0;
+}
+
+static int on_status_row(struct chan *chan, struct msg *msg)
+{
+	struct worker *worker = worker_of(chan);
+	const struct msg_status_row *body = msg->body;
+	struct client *client;
+
+	LIST_FOREACH(client, &worker->clients, in_worker)
+	{
+		if (client->status_tag == body->tag) {
+			client_on_row(client, &body->row, msg->tail, msg->tail_len);
+			break;
+		}
+	}
+	return 0;
+}
+
+static int prepare(struct child *child)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+
+	if (!worker)
+		return -ENOMEM;
+	worker->child = child;
+	child->state = worker;
+	slots_init(&worker->sessions, LIMIT_SESSIONS_PER_UID);
+	return tls_prepare(&worker->tls);
+}
+
+static int start(struct child *child)
+{
+	struct worker *worker = child->state;
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return -errno;
+	quota_init(&worker->quota, files.rlim_cur);
+	worker->sweep = evtimer_new(child->base, on_sweep, worker);
+	return worker->sweep ? 0 : -ENOMEM;
+}
+
+static void stop(struct child *child)
+{
+	struct worker *worker = child->state;
+	struct client *client;
+
+	/* Without a drain the supervisor has died, and so does everything: programs see their sockets
+	 * close, and nobody behind the door. */
+	if (!worker->draining)
+		_exit(1);
+	end_everything(worker);
+	while ((client = LIST_FIRST(&worker->clients)))
+		client_end(client);
+	chan_deinit(&worker->frontdoor);
+	chan_deinit(&worker->connector);
+	if (worker->drain_end)
+		event_free(worker->drain_end);
+	if (worker->sweep)
+		event_free(worker->sweep);
+	tls_deinit(&worker->tls);
+	slots_deinit(&worker->sessions);
+	free(worker);
+}
+
+static chan_handler *const supervisor_handlers[MSG_COUNT] = {
+	[MSG_START] = child_on_start,
+	[MSG_DRAIN] = on_drain,
+	[MSG_BADGE] = on_badge,
+	[MSG_FRONTDOOR_CHAN] = on_frontdoor_chan,
+	[MSG_CONNECTOR_CHAN] = on_connector_chan,
+	[MSG_TRUST] = on_trust,
+	[MSG_STATUS_ROW] = on_status_row,
+};
+
+const struct child_ops worker_ops = {
+	.handlers = supervisor_handlers,
+	.prepare = prepare,
+	.start = start,
+	.stop = stop,
+};

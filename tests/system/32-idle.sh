@@ -1,0 +1,66 @@
+#!/bin/bash
+# Sessions that rest, and are used again.
+# Tags: unprivileged
+. "$(dirname "$0")/lib.sh"
+
+start_daemon
+start_peer peer good
+
+rested()
+{
+	expect 0 traffic_as "$CLIENT" --sessions 20 --rounds 3 --pause 2500 "$@" localhost "$PORT" \
+		echo 300000 > "$TMP/rested"
+	cat "$TMP/rested"
+	grep -q "^done ok=20 failed=0 sent=$((20 * 3 * 300000)) received=$((20 * 3 * 300000))" \
+		"$TMP/rested"
+}
+prove "twenty sessions that rest twice for seconds, waiting in poll()" rested
+prove "the same by polling memory" rested --spin
+
+ticks()
+{
+	awk '{ print $14 + $15 }' "/proc/$1/stat"
+}
+
+costs_nothing()
+{
+	needs_root
+	needs_plain_build
+	local before after worker
+	load load "$CLIENT" --sessions 200 --rounds 2 --pause 5000 localhost "$PORT" echo 1000
+	worker=$(worker_pid "$CLIENT")
+	at_rest()
+	{
+		[ "$(as_uid "$CLIENT" tlsbroker-cli status --socket "$SOCKET" --json |
+			jq -r '[.sessions[] | .bytes_read] | min')" = 1000 ]
+	}
+	wait_until 5 at_rest
+	before=$(ticks "$worker")
+	# Two seconds at rest are what is measured here.
+	sleep 2
+	after=$(ticks "$worker")
+	echo "$((after - before)) ticks of 10 ms in 2 s"
+	[ $((after - before)) -le 4 ]
+	equal "$(exit_status load 30)" 0
+}
+prove "a worker with two hundred resting sessions uses no processor time" costs_nothing
+
+costs_no_call()
+{
+	needs_plain_build
+	command -v strace > /dev/null || skip "needs strace"
+	# The program polls for two seconds every 200 us, thousands of times, and looks at its
+	# descriptor, to notice a dead worker, ten times a second.
+	timeout 60 strace -f -c -o "$TMP/calls" \
+		traffic --socket "$SOCKET" --spin --rounds 2 --pause 2000 localhost "$PORT" echo 1000
+	cat "$TMP/calls"
+	polls=$(awk '$NF == "clock_nanosleep" { print $4 }' "$TMP/calls")
+	others=$(awk '$NF == "recvfrom" || $NF == "recvmsg" || $NF == "poll" { n += $4 }
+		END { print n + 0 }' "$TMP/calls")
+	echo "$polls polls, $others calls"
+	[ "$polls" -gt 2000 ]
+	[ "$others" -lt 200 ]
+}
+prove "a program that polls makes no system call for it" costs_no_call
+
+prove "it stops without leaving anything" stop_daemon

@@ -1,0 +1,271 @@
+/*
+ * Settings: what is refused here, what is taken, and how it reaches the broker.
+ */
+#include "lib_rig.h"
+
+static const char pem[] = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
+
+static void takes_certificates_as_pem_and_as_der(void **state unused_)
+{
+	struct tlsb_config *config = tlsb_config_new();
+	const char der[] = { 0x30, 0x03, 0x02, 0x01, 0x00 };
+
+	assert_int_equal(tlsb_config_set_ca(config, pem, strlen(pem)), 0);
+	assert_int_equal(tlsb_config_set_ca(config, pem, sizeof(pem)), 0);
+	assert_int_equal(tlsb_config_set_ca(config, der, sizeof(der)), 0);
+	assert_fails(tlsb_config_set_ca(config, NULL, 0), EINVAL);
+	assert_fails(tlsb_config_set_ca(config, "", 0), EINVAL);
+	assert_fails(tlsb_config_set_ca(config, "hello", 5), EINVAL);
+	assert_fails(tlsb_config_set_ca(config, "\x30", 1), EINVAL);
+	tlsb_config_free(config);
+}
+
+static void takes_a_mebibyte_of_certificates_and_no_byte_more(void **state unused_)
+{
+	struct tlsb_config *config = tlsb_config_new();
+	char *big = calloc(1, LIMIT_CA_BYTES + 1);
+
+	memcpy(big, pem, sizeof(pem));
+	assert_int_equal(tlsb_config_set_ca(config, big, LIMIT_CA_BYTES), 0);
+	assert_fails(tlsb_config_set_ca(config, big, LIMIT_CA_BYTES + 1), EFBIG);
+	free(big);
+	tlsb_config_free(config);
+}
+
+static void takes_only_names_and_addresses_as_server_name(void **state unused_)
+{
+	static const char *const good[] = { "a", "a.example", "a.example.", "_sip.a-b.example",
+					    "192.0.2.1", "::1", "[::1]", "fe80::1%eth0",
+					    "[fe80::1%eth0.1]", NULL };
+	static const char *const bad[] = { "", " ", "a b", "a\n", "\xc3\xa4.example", "a/b", "a:443",
+					   "-a", ".a", "[]", "[::1", "::1]", "[a]", "::1%", "::1%a b",
+					   "::1%\n", "%eth0", "::g", NULL };
+	struct tlsb_config *config = tlsb_config_new();
+	char longest[LIMIT_HOST + 2];
+
+	for (size_t i = 0; good[i]; i++)
+		assert_int_equal(tlsb_config_set_server_name(config, good[i]), 0);
+	for (size_t i = 0; bad[i]; i++)
+		assert_fails(tlsb_config_set_server_name(config, bad[i]), EINVAL);
+	memset(longest, 'a', sizeof(longest));
+	longest[LIMIT_HOST + 1] = '\0';
+	assert_fails(tlsb_config_set_server_name(config, longest), EINVAL);
+	longest[LIMIT_HOST] = '\0';
+	assert_int_equal(tlsb_config_set_server_name(config, longest), 0);
+	assert_int_equal(tlsb_config_set_server_name(config, NULL), 0);
+	tlsb_config_free(config);
+}
+
+static void takes_protocols_without_gaps(void **state unused_)
+{
+	static const char *const bad[] = { ",", "h2,", ",h2", "h2,,h3", NULL };
+	struct tlsb_config *config = tlsb_config_new();
+	char longest[LIMIT_ALPN + 2];
+
+	for (size_t i = 0; bad[i]; i++)
+		assert_fails(tlsb_config_set_alpn(config, bad[i]), EINVAL);
+	memset(longest, 'a', sizeof(longest));
+	longest[LIMIT_ALPN + 1] = '\0';
+	assert_fails(tlsb_config_set_alpn(config, longest), EINVAL);
+	longest[LIMIT_ALPN] = '\0';
+	assert_int_equal(tlsb_config_set_alpn(config, longest), 0);
+	assert_int_equal(tlsb_config_set_alpn(config, "h2,http/1.1"), 0);
+	assert_int_equal(tlsb_config_set_alpn(config, ""), 0);
+	assert_int_equal(tlsb_config_set_alpn(config, NULL), 0);
+	tlsb_config_free(config);
+}
+
+static void refuses_versions_below_every_floor(void **state unused_)
+{
+	struct tlsb_config *config = tlsb_config_new();
+
+	for (int old = 0x0300; old < TLSB_TLS_1_2; old++) {
+		assert_fails(tlsb_config_set_versions(config, old, 0), EACCES);
+		assert_fails(tlsb_config_set_versions(config, 0, old), EACCES);
+	}
+	assert_fails(tlsb_config_set_versions(config, TLSB_TLS_1_3, TLSB_TLS_1_2), EINVAL);
+	assert_fails(tlsb_config_set_versions(config, 0x0305, 0), EINVAL);
+	assert_fails(tlsb_config_set_versions(config, -1, 0), EINVAL);
+	assert_fails(tlsb_config_set_versions(config, 0x10000 + TLSB_TLS_1_2, 0), EINVAL);
+	assert_int_equal(tlsb_config_set_versions(config, TLSB_TLS_1_2, TLSB_TLS_1_3), 0);
+	assert_int_equal(tlsb_config_set_versions(config, 0, 0), 0);
+	tlsb_config_free(config);
+}
+
+static void takes_cipher_names_and_no_selection_strings(void **state unused_)
+{
+	static const char *const bad[] = { "", ":", "A:", ":A", "A::B", "!A", "A+B", "@STRENGTH",
+					   "A B", "A,B", "A\n", NULL };
+	struct tlsb_config *config = tlsb_config_new();
+	char longest[LIMIT_CIPHERS + 2];
+
+	for (size_t i = 0; bad[i]; i++)
+		assert_fails(tlsb_config_set_ciphers(config, bad[i]), EINVAL);
+	memset(longest, 'A', sizeof(longest));
+	longest[LIMIT_CIPHERS + 1] = '\0';
+	assert_fails(tlsb_config_set_ciphers(config, longest), EINVAL);
+	longest[LIMIT_CIPHERS] = '\0';
+	assert_int_equal(tlsb_config_set_ciphers(config, longest), 0);
+	assert_int_equal(tlsb_config_set_ciphers(config, "TLS_AES_128_GCM_SHA256:AES-X"), 0);
+	assert_int_equal(tlsb_config_set_ciphers(config, NULL), 0);
+	tlsb_config_free(config);
+}
+
+static void takes_only_families_of_addresses(void **state unused_)
+{
+	struct tlsb_config *config = tlsb_config_new();
+
+	assert_int_equal(tlsb_config_set_family(config, AF_INET), 0);
+	assert_int_equal(tlsb_config_set_family(config, AF_INET6), 0);
+	assert_int_equal(tlsb_config_set_family(config, AF_UNSPEC), 0);
+	assert_fails(tlsb_config_set_family(config, AF_UNIX), EINVAL);
+	assert_fails(tlsb_config_set_family(config, -1), EINVAL);
+	assert_fails(tlsb_config_set_family(config, 0x10000 + AF_INET), EINVAL);
+	tlsb_config_free(config);
+}
+
+static void frees_nothing_at_all(void **state unused_)
+{
+	errno = EDOM;
+	tlsb_config_free(NULL);
+	tlsb_session_free(NULL);
+	tlsb_close(NULL);
+	assert_int_equal(errno, EDOM);
+}
+
+static void sends_the_settings_of_the_time_of_session_new(void **state unused_)
+{
+	struct rig rig;
+
+	rig_listen(&rig);
+	rig_open(&rig);
+	rig.config = tlsb_config_new();
+	tlsb_config_set_server_name(rig.config, "name.example");
+	tlsb_config_set_alpn(rig.config, "h2,h3");
+	tlsb_config_set_ciphers(rig.config, "TLS_X");
+	tlsb_config_set_versions(rig.config, TLSB_TLS_1_2, TLSB_TLS_1_3);
+	tlsb_config_set_family(rig.config, AF_INET6);
+	tlsb_config_set_resumption(rig.config, 0);
+	tlsb_config_insecure_no_verify(rig.config);
+	rig_new_session(&rig);
+	tlsb_config_set_alpn(rig.config, "other");
+	tlsb_config_free(rig.config);
+	rig.config = NULL;
+	assert_fails(tlsb_connect(rig.session, "host.example", "8443"), EWOULDBLOCK);
+	rig_take_session(&rig);
+	rig_take_connect(&rig);
+	assert_string_equal(rig.tail, "host.examplename.exampleh2,h3TLS_X");
+	assert_int_equal(rig.connect.host_len, 12);
+	assert_int_equal(rig.connect.name_len, 12);
+	assert_int_equal(rig.connect.alpn_len, 5);
+	assert_int_equal(rig.connect.ciphers_len, 5);
+	assert_int_equal(rig.connect.port, 8443);
+	assert_int_equal(rig.connect.family, AF_INET6);
+	assert_int_equal(rig.connect.version_min, TLSB_TLS_1_2);
+	assert_int_equal(rig.connect.version_max, TLSB_TLS_1_3);
+	assert_int_equal(rig.connect.flags, CONNECT_NO_RESUMPTION | CONNECT_NO_VERIFY);
+	assert_int_equal(rig.connect.ca_len, 0);
+	assert_int_equal(rig.connect.deadline_ms, LIMIT_CONNECT_MS);
+	rig_close(&rig);
+}
+
+static void sends_the_defaults_without_settings(void **state unused_)
+{
+	struct rig rig;
+
+	rig_listen(&rig);
+	rig_open(&rig);
+	rig_start_connect(&rig);
+	rig_take_session(&rig);
+	rig_take_connect(&rig);
+	assert_string_equal(rig.tail, RIG_HOST);
+	assert_int_equal(rig.connect.flags, 0);
+	assert_int_equal(rig.connect.family, AF_UNSPEC);
+	assert_int_equal(rig.connect.version_min, 0);
+	assert_int_equal(rig.connect.version_max, 0);
+	rig_close(&rig);
+}
+
+static void turns_resumption_off_and_on(void **state unused_)
+{
+	struct rig rig;
+
+	rig_listen(&rig);
+	rig_open(&rig);
+	rig.config = tlsb_config_new();
+	tlsb_config_set_resumption(rig.config, 0);
+	tlsb_config_set_resumption(rig.config, 1);
+	rig_start_connect(&rig);
+	rig_take_session(&rig);
+	rig_take_connect(&rig);
+	assert_int_equal(rig.connect.flags, 0);
+	rig_close(&rig);
+}
+
+/* More certificates than a socket holds: the rest follows, call by call, as the worker reads. */
+static void sends_a_mebibyte_of_certificates(void **state unused_)
+{
+	char *big = malloc(LIMIT_CA_BYTES), *got = malloc(LIMIT_CA_BYTES);
+	const struct msg_context ctx = { &client_messages, ROLE_WORKER, ROLE_CLIENT, SETUP };
+	union msg_buffer buffer;
+	enum msg_rule rule;
+	struct rig rig;
+	struct msg msg;
+	size_t len = 0;
+	int calls = 0;
+
+	for (size_t i = 0; i < LIMIT_CA_BYTES; i++)
+		big[i] = (char)(i * 7 + i / 251);
+	memcpy(big, pem, sizeof(pem));
+	rig_listen(&rig);
+	rig_open(&rig);
+	rig.config = tlsb_config_new();
+	assert_int_equal(tlsb_config_set_ca(rig.config, big, LIMIT_CA_BYTES), 0);
+	rig_start_connect(&rig);
+	rig_take_session(&rig);
+	for (;;) {
+		int r = msg_recv(rig.socket, &ctx, &buffer, &msg, &rule);
+
+		if (r == -EAGAIN) { /* as a poller: a bell came for what was read */
+			assert_true(is_readable(tlsb_fd(rig.session)));
+			assert_fails(tlsb_connect(rig.session, NULL, NULL), EWOULDBLOCK);
+			calls++;
+			continue;
+		}
+		assert_int_equal(r, 1);
+		if (msg.type == CLIENT_MSG_CONNECT)
+			break;
+		assert_int_equal(msg.type, CLIENT_MSG_CA);
+		assert_true(len + msg.tail_len <= LIMIT_CA_BYTES);
+		memcpy(got + len, msg.tail, msg.tail_len);
+		len += msg.tail_len;
+		rig_bell(&rig);
+	}
+	assert_true(calls > 0);
+	assert_int_equal(((const struct msg_connect *)msg.body)->ca_len, LIMIT_CA_BYTES);
+	assert_int_equal(len, LIMIT_CA_BYTES);
+	assert_memory_equal(got, big, LIMIT_CA_BYTES);
+	free(big);
+	free(got);
+	rig_close(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(takes_certificates_as_pem_and_as_der),
+		TEST(takes_a_mebibyte_of_certificates_and_no_byte_more),
+		TEST(takes_only_names_and_addresses_as_server_name),
+		TEST(takes_protocols_without_gaps),
+		TEST(refuses_versions_below_every_floor),
+		TEST(takes_cipher_names_and_no_selection_strings),
+		TEST(takes_only_families_of_addresses),
+		TEST(frees_nothing_at_all),
+		TEST(sends_the_settings_of_the_time_of_session_new),
+		TEST(sends_the_defaults_without_settings),
+		TEST(turns_resumption_off_and_on),
+		TEST(sends_a_mebibyte_of_certificates),
+	};
+
+	return testing_run(tests);
+}

@@ -1,0 +1,188 @@
+#include "tools/connect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/macros.h"
+#include "tools/complain.h"
+#include "tools/pump.h"
+#include "tools/report.h"
+#include "tlsbroker.h"
+
+/* The broker keeps the deadline; we wait a little longer for its word of what was too slow. */
+#define GRACE_MS 1500
+
+static void cleanup_config(struct tlsb_config **config)
+{
+	tlsb_config_free(*config);
+}
+
+static void cleanup_session(struct tlsb_session **session)
+{
+	tlsb_session_free(*session);
+}
+
+static void cleanup_broker(struct tlsb **broker)
+{
+	tlsb_close(*broker);
+}
+
+static enum exit_code session_failed(const struct options *options, struct tlsb_session *session,
+				     int error)
+{
+	int code = tlsb_error_code(session);
+
+	if (code != TLSB_E_NONE)
+		return complain(exits_from_error((uint32_t)code), options->subject, "%s",
+				tlsb_error_text(session));
+	if (error == EINVAL)
+		return complain(EXIT_USAGE, options->subject, "not a host name or address");
+	return complain(exits_from_errno(error), options->subject, "%s", strerror(error));
+}
+
+/* There is no session yet, so the errno is all there is. */
+static enum exit_code broker_failed(const struct options *options, int error)
+{
+	if (error == ENOMEM || error == EMFILE)
+		return complain(EXIT_OTHER, options->subject, "%s", strerror(error));
+	return complain(EXIT_BROKER, options->socket ? options->socket : options->subject,
+			"no broker: %s (is tlsbrokerd running? --socket names its socket)",
+			strerror(error));
+}
+
+static enum exit_code set_failed(const char *what)
+{
+	int error = errno;
+
+	if (error == EINVAL)
+		return complain(EXIT_USAGE, what, "the argument cannot be used");
+	return complain(exits_from_errno(error), what, "%s", strerror(error));
+}
+
+/* The file may be a pipe: --ca <(command).  0, or an errno. */
+static int read_ca(const char *path, struct tlsb_config *config)
+{
+	FILE *file = fopen(path, "re");
+	char *data = NULL;
+	size_t len = 0;
+	int error = 0;
+
+	if (!file)
+		return errno;
+	data = malloc(LIMIT_CA_BYTES + 1); /* one more: the library says that it is too much */
+	if (data)
+		len = fread(data, 1, LIMIT_CA_BYTES + 1, file);
+	if (!data || ferror(file) || tlsb_config_set_ca(config, data, len) < 0)
+		error = errno;
+	free(data);
+	fclose(file);
+	return error;
+}
+
+static enum exit_code set_ca(struct tlsb_config *config, const char *path)
+{
+	int error = read_ca(path, config);
+
+	if (error == EINVAL)
+		return complain(EXIT_USAGE, path, "holds no CA certificate, neither PEM nor DER");
+	if (error == EFBIG)
+		return complain(EXIT_USAGE, path, "more than %u bytes of certificates",
+				LIMIT_CA_BYTES);
+	return error ? complain(EXIT_USAGE, path, "%s", strerror(error)) : EXIT_OK;
+}
+
+static enum exit_code configure(struct tlsb_config *config, const struct options *options)
+{
+	if (options->name && tlsb_config_set_server_name(config, options->name) < 0)
+		return set_failed("--name");
+	if (options->alpn && tlsb_config_set_alpn(config, options->alpn) < 0)
+		return set_failed("--alpn");
+	if (options->ciphers && tlsb_config_set_ciphers(config, options->ciphers) < 0)
+		return set_failed("--ciphers");
+	if (tlsb_config_set_versions(config, options->version_min, options->version_max) < 0)
+		return set_failed("--min-version");
+	if (tlsb_config_set_family(config, options->family) < 0)
+		return set_failed("-4, -6");
+	if (options->no_resumption && tlsb_config_set_resumption(config, 0) < 0)
+		return set_failed("--no-resume");
+	if (options->insecure && tlsb_config_insecure_no_verify(config) < 0)
+		return set_failed("--insecure");
+	return options->ca ? set_ca(config, options->ca) : EXIT_OK;
+}
+
+/* Milliseconds until DEADLINE, at least one. */
+static int left(uint64_t deadline)
+{
+	uint64_t now = clock_ms();
+
+	return deadline > now ? (int)(deadline - now) : 1;
+}
+
+/* Connect and handshake under one deadline.  0, or the errno. */
+static int establish(struct tlsb_session *session, const struct options *options)
+{
+	int ms = options->timeout_s ? (int)options->timeout_s * 1000 : LIMIT_CONNECT_MS;
+	uint64_t deadline = clock_ms() + (uint64_t)ms + GRACE_MS;
+	int r;
+
+	/* What is set at the first call is the broker's deadline too. */
+	tlsb_set_timeout(session, ms);
+	r = tlsb_connect(session, options->target.host, options->target.port);
+	while (r < 0 && tlsb_error_code(session) == TLSB_E_NONE && clock_ms() < deadline &&
+	       (errno == ETIMEDOUT || errno == EINTR)) {
+		tlsb_set_timeout(session, left(deadline));
+		r = tlsb_connect(session, NULL, NULL);
+	}
+	if (r < 0)
+		return errno;
+	do {
+		tlsb_set_timeout(session, left(deadline));
+		r = tlsb_handshake(session);
+	} while (r < 0 && errno == EINTR);
+	return r < 0 ? errno : 0;
+}
+
+static enum exit_code use(struct tlsb_session *session, const struct options *options)
+{
+	struct pump_result result = { 0 };
+	struct tlsb_info info;
+	enum exit_code exit;
+	int error = establish(session, options);
+
+	if (error)
+		return session_failed(options, session, error);
+	if (options->verbose && tlsb_info(session, &info, sizeof(info)) == 0)
+		report_established(stderr, &info);
+	tlsb_set_timeout(session, 0);
+	exit = pump_run(session, &result);
+	if (options->verbose)
+		report_ended(stderr, result.received, result.sent);
+	if (result.session_error)
+		return session_failed(options, session, result.session_error);
+	return exit;
+}
+
+enum exit_code connect_run(const struct options *options)
+{
+	cleanup_(cleanup_config) struct tlsb_config *config = tlsb_config_new();
+	/* In this order: the session is freed first. */
+	cleanup_(cleanup_broker) struct tlsb *broker = NULL;
+	cleanup_(cleanup_session) struct tlsb_session *session = NULL;
+	enum exit_code exit;
+
+	if (!config)
+		return complain(EXIT_OTHER, options->subject, "%s", strerror(errno));
+	exit = configure(config, options);
+	if (exit != EXIT_OK)
+		return exit;
+	broker = tlsb_open(options->socket);
+	if (!broker)
+		return broker_failed(options, errno);
+	session = tlsb_session_new(broker, config);
+	if (!session)
+		return complain(EXIT_OTHER, options->subject, "%s", strerror(errno));
+	return use(session, options);
+}

@@ -1,0 +1,46 @@
+/*
+ * tlsbroker-cli: TLS from the command line, through the broker; and a look into the broker.
+ *
+ *   main.c      argv -> command        options.[ch], options.def   the command line
+ *   connect.c   one session            pump.c, outlet.c            its bytes
+ *   report.c    what -v prints         exits.[ch], exits.def       exit statuses
+ *   status.c    asks the broker        status_text.c, status_json.c
+ *
+ * It holds no TLS code: what arrives here is plain text, and printable where it is printed.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "tools/complain.h"
+#include "tools/connect.h"
+#include "tools/options.h"
+#include "tools/status.h"
+
+/* A session's socket must not become standard input because that was closed. */
+static void open_standard_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	int exit;
+
+	open_standard_fds();
+	signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error with a text: EPIPE */
+	exit = options_parse(argc, argv, &options);
+	if (exit < 0)
+		exit = options.command == CONNECT ? connect_run(&options) : status_run(&options);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return complain(EXIT_OTHER, "standard output", "could not be written");
+	return exit;
+}

@@ -1,0 +1,236 @@
+/*
+ * Options are rows of options.def; here is what each does.  A mistake is one line on standard error
+ * that says what would be right, and status 2.
+ */
+#include "tools/options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/macros.h"
+#include "base/text.h"
+#include "tools/complain.h"
+#include "tlsbroker.h"
+
+enum option_value {
+#define OPTION(ID, value, name, argument, commands, doc) OPTION_##ID = value,
+#include "tools/options.def"
+#undef OPTION
+};
+
+struct option_row {
+	int value;
+	unsigned commands;
+	const char *name, *argument, *doc;
+};
+
+static const struct option_row rows[] = {
+#define OPTION(ID, value, name, argument, commands, doc) { value, commands, name, argument, doc },
+#include "tools/options.def"
+#undef OPTION
+};
+
+static const struct option longs[] = {
+#define OPTION(ID, value, name, argument, commands, doc)                                           \
+	{ name, (argument) ? required_argument : no_argument, NULL, value },
+#include "tools/options.def"
+#undef OPTION
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char shorts[] = ":46vhV";
+
+static void print_options(unsigned commands)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct option_row *row = &rows[i];
+		char head[64];
+
+		if (!(row->commands & commands))
+			continue;
+		snprintf(head, sizeof(head), "%c%c%s --%s%s%s", row->value < 256 ? '-' : ' ',
+			 row->value < 256 ? row->value : ' ', row->value < 256 ? "," : " ",
+			 row->name, row->argument ? " " : "", row->argument ? row->argument : "");
+		printf("  %-28s %s\n", head, row->doc);
+	}
+}
+
+static int help(void)
+{
+	puts("usage: tlsbroker-cli connect [options] HOST:PORT\n"
+	     "       tlsbroker-cli status [options]\n"
+	     "\n"
+	     "connect: TLS through the broker; standard input and output are the plain side.\n"
+	     "An IPv6 address stands in brackets: [::1]:443.");
+	print_options(CONNECT);
+	puts("\nstatus: what the broker runs, and what it counted.");
+	print_options(STATUS);
+	puts("\nexit status:");
+	exits_print(stdout);
+	return EXIT_OK;
+}
+
+static int usage(const char *subject, const char *wrong)
+{
+	return complain(EXIT_USAGE, subject, "%s (tlsbroker-cli --help says more)", wrong);
+}
+
+static int parse_version(const char *text, int *ret_version)
+{
+	if (strncmp(text, "TLSv", 4) == 0)
+		text += 4;
+	if (strcmp(text, "1.2") == 0)
+		*ret_version = TLSB_TLS_1_2;
+	else if (strcmp(text, "1.3") == 0)
+		*ret_version = TLSB_TLS_1_3;
+	else
+		return usage(text, "the TLS version must be 1.2 or 1.3");
+	return -1;
+}
+
+static int parse_timeout(const char *text, uint32_t *ret_seconds)
+{
+	if (text_parse_u32(text, 1, LIMIT_CONNECT_MAX_MS / 1000, ret_seconds) < 0)
+		return complain(EXIT_USAGE, text, "--timeout must be 1 to %d seconds",
+				LIMIT_CONNECT_MAX_MS / 1000);
+	return -1;
+}
+
+/* One option; as options_parse(). */
+static int set(struct options *options, int value, const char *argument)
+{
+	switch ((enum option_value)value) {
+	case OPTION_SOCKET:
+		options->socket = argument;
+		return -1;
+	case OPTION_CA:
+		options->ca = argument;
+		return -1;
+	case OPTION_NAME:
+		options->name = argument;
+		return -1;
+	case OPTION_ALPN:
+		options->alpn = argument;
+		return -1;
+	case OPTION_IPV4:
+		options->family = AF_INET;
+		return -1;
+	case OPTION_IPV6:
+		options->family = AF_INET6;
+		return -1;
+	case OPTION_TIMEOUT:
+		return parse_timeout(argument, &options->timeout_s);
+	case OPTION_RESUME:
+		options->no_resumption = false;
+		return -1;
+	case OPTION_NO_RESUME:
+		options->no_resumption = true;
+		return -1;
+	case OPTION_MIN_VERSION:
+		return parse_version(argument, &options->version_min);
+	case OPTION_MAX_VERSION:
+		return parse_version(argument, &options->version_max);
+	case OPTION_CIPHERS:
+		options->ciphers = argument;
+		return -1;
+	case OPTION_INSECURE:
+		options->insecure = true;
+		return -1;
+	case OPTION_VERBOSE:
+		options->verbose = true;
+		return -1;
+	case OPTION_JSON:
+		options->json = true;
+		return -1;
+	case OPTION_HELP:
+		return help();
+	case OPTION_VERSION:
+		puts("tlsbroker-cli " TLSB_VERSION);
+		return EXIT_OK;
+	}
+	return EXIT_USAGE;
+}
+
+static const struct option_row *find(int value)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (rows[i].value == value)
+			return &rows[i];
+	}
+	return NULL;
+}
+
+/* What getopt_long() did not like; WORD is what it was looking at. */
+static int misused(int result, const char *word)
+{
+	char letter[] = { '-', (char)optopt, '\0' };
+
+	if (result == ':')
+		return usage(word, "this option needs an argument");
+	if (find(optopt))
+		return usage(word, "this option takes no argument");
+	/* In "-4x" the word is not finished: only the letter is known. */
+	return usage(optopt > ' ' && optopt < 127 ? letter : word, "unknown option");
+}
+
+static int parse_command(int argc, char **argv, enum command *ret_command)
+{
+	const char *word = argc > 1 ? argv[1] : NULL;
+
+	if (!word)
+		return usage(NULL, "say what to do: connect HOST:PORT, or status");
+	if (strcmp(word, "connect") == 0)
+		*ret_command = CONNECT;
+	else if (strcmp(word, "status") == 0)
+		*ret_command = STATUS;
+	else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+		return help();
+	else if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
+		return set(&(struct options){ 0 }, OPTION_VERSION, NULL);
+	else
+		return usage(word, "unknown command; there are connect and status");
+	return -1;
+}
+
+static int parse_operands(int count, char **words, struct options *options)
+{
+	const char *wrong;
+
+	if (options->command == STATUS)
+		return count == 0 ? -1 : usage(words[0], "status takes no operand");
+	if (count != 1)
+		return usage(NULL, count ? "one HOST:PORT only" : "say where to: HOST:PORT");
+	options->subject = words[0];
+	wrong = target_parse(words[0], &options->target);
+	return wrong ? usage(words[0], wrong) : -1;
+}
+
+int options_parse(int argc, char **argv, struct options *ret_options)
+{
+	struct options options = { .family = AF_UNSPEC };
+	int exit = parse_command(argc, argv, &options.command), value;
+
+	if (exit >= 0)
+		return exit;
+	/* The command's word takes the place of the program's name. */
+	argc--;
+	argv++;
+	while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		if (value == '?' || value == ':')
+			return misused(value, argv[optind - 1]);
+		if (!(find(value)->commands & options.command))
+			return usage(find(value)->name, "not an option of this command");
+		exit = set(&options, value, optarg);
+		if (exit >= 0)
+			return exit;
+	}
+	exit = parse_operands(argc - optind, argv + optind, &options);
+	if (exit >= 0)
+		return exit;
+	if (options.version_max && options.version_min > options.version_max)
+		return usage(NULL, "--min-version is above --max-version");
+	*ret_options = options;
+	return -1;
+}

@@ -1,0 +1,40 @@
+/*
+ * The command line of tlsbroker-cli.
+ */
+#ifndef TLSB_TOOLS_OPTIONS_H
+#define TLSB_TOOLS_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tools/target.h"
+
+enum command {
+	CONNECT = 1,
+	STATUS = 2,
+};
+
+struct options {
+	enum command command;
+	const char *socket; /* NULL: where the library looks */
+
+	/* connect */
+	struct target target;
+	const char *subject; /* HOST:PORT as it was typed, for messages */
+	const char *ca, *name, *alpn, *ciphers;
+	uint32_t timeout_s; /* 0: not given */
+	int family;
+	int version_min, version_max;
+	bool no_resumption, insecure, verbose;
+
+	/* status */
+	bool json;
+};
+
+/*
+ * Parse.  -1: go on, *ret_options is filled, its strings are those of ARGV.  Else the status to
+ * exit with: what there was to say (help, version, a complaint) has been said.
+ */
+int options_parse(int argc, char **argv, struct options *ret_options);
+
+#endif
