@@ -98,11 +98,11 @@ $(UNITS): %: %.o $(TESTED)
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(PKG_LIBS) $(shell pkg-config --libs cmocka)
 
 # Programs that the system tests and benchmarks run; they use the public library as anybody would.
-# Those that only use OpenSSL get nothing of it: it is an archive.
+# Those that use only one of it and OpenSSL get nothing of the other.
 $(B)/tests/lib/%: $(B)/tests/lib/%.o $(B)/libtlsbroker.a
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(shell pkg-config --libs openssl)
 $(B)/bench/%: $(B)/bench/%.o $(B)/libtlsbroker.a
-	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(shell pkg-config --libs openssl)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -Wl,--as-needed -o $@ $^ $(shell pkg-config --libs openssl)
 
 units: $(UNITS) ## build the unit tests
 helpers: $(HELPERS) ## build the programs that the system tests run

@@ -29,10 +29,15 @@
 
 #define NEVER UINT64_MAX
 
-/* Which wants the worker is to ring for: what calls wait for, and data always. */
+/*
+ * Which wants the worker is to ring for: what calls wait for, and data always.  An established
+ * session has no further state: how it ends comes with its data, its room, or the hang-up.
+ */
 static uint32_t awaited(const struct tlsb_session *session)
 {
-	return session->blocked | WANT_DATA;
+	uint32_t wants = session->blocked | WANT_DATA;
+
+	return session->seen == STATE_ESTABLISHED ? wants & ~WANT_STATE : wants;
 }
 
 /* What an established session's rings have. */
