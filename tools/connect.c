@@ -157,7 +157,7 @@ static enum exit_code use(struct tlsb_session *session, const struct options *op
 	if (options->verbose && tlsb_info(session, &info, sizeof(info)) == 0)
 		report_established(stderr, &info);
 	tlsb_set_timeout(session, 0);
-	exit = pump_run(session, &result);
+	exit = pump_run(session, options->eof_wait_ms, &result);
 	if (options->verbose)
 		report_ended(stderr, result.received, result.sent);
 	if (result.session_error)

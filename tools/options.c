@@ -14,6 +14,13 @@
 #include "tools/complain.h"
 #include "tlsbroker.h"
 
+/*
+ * Many servers take close_notify for "gone", and drop the answer that they are working on (nginx
+ * does); others answer only when they have seen it.  So it is sent once the server is silent.
+ */
+#define EOF_WAIT_MS 1000
+#define EOF_WAIT_MAX_S 3600
+
 enum option_value {
 #define OPTION(ID, value, name, argument, commands, doc) OPTION_##ID = value,
 #include "tools/options.def"
@@ -98,6 +105,21 @@ static int parse_timeout(const char *text, uint32_t *ret_seconds)
 	return -1;
 }
 
+static int parse_eof_wait(const char *text, int *ret_ms)
+{
+	uint32_t seconds;
+
+	if (strcmp(text, "never") == 0) {
+		*ret_ms = -1;
+		return -1;
+	}
+	if (text_parse_u32(text, 0, EOF_WAIT_MAX_S, &seconds) < 0)
+		return complain(EXIT_USAGE, text, "--eof-wait must be 0 to %d seconds, or never",
+				EOF_WAIT_MAX_S);
+	*ret_ms = (int)seconds * 1000;
+	return -1;
+}
+
 /* One option; as options_parse(). */
 static int set(struct options *options, int value, const char *argument)
 {
@@ -122,6 +144,8 @@ static int set(struct options *options, int value, const char *argument)
 		return -1;
 	case OPTION_TIMEOUT:
 		return parse_timeout(argument, &options->timeout_s);
+	case OPTION_EOF_WAIT:
+		return parse_eof_wait(argument, &options->eof_wait_ms);
 	case OPTION_RESUME:
 		options->no_resumption = false;
 		return -1;
@@ -209,7 +233,7 @@ static int parse_operands(int count, char **words, struct options *options)
 
 int options_parse(int argc, char **argv, struct options *ret_options)
 {
-	struct options options = { .family = AF_UNSPEC };
+	struct options options = { .family = AF_UNSPEC, .eof_wait_ms = EOF_WAIT_MS };
 	int exit = parse_command(argc, argv, &options.command), value;
 
 	if (exit >= 0)

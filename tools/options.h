@@ -23,6 +23,7 @@ struct options {
 	const char *subject; /* HOST:PORT as it was typed, for messages */
 	const char *ca, *name, *alpn, *ciphers;
 	uint32_t timeout_s; /* 0: not given */
+	int eof_wait_ms;    /* -1: never */
 	int family;
 	int version_min, version_max;
 	bool no_resumption, insecure, verbose;

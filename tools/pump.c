@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/macros.h"
 #include "tools/complain.h"
 #include "tools/outlet.h"
 
@@ -40,6 +42,8 @@ struct pump {
 	struct tlsb_session *session;
 	struct outlet outlet;
 	struct pump_result result;
+	int eof_wait_ms;
+	uint64_t moved_ms;   /* when a byte last came or went */
 	enum exit_code exit; /* of standard input or output; the pump then stops */
 	bool input_ready, input_end;
 	bool sent_end;    /* our close_notify is out */
@@ -146,9 +150,25 @@ static bool send_up(struct pump *pump)
 	return true;
 }
 
+/* All input was sent, and the server is to be told, now or later. */
+static bool end_waits(const struct pump *pump)
+{
+	return pump->input_end && pump->up.len == 0 && !pump->sent_end && !pump->send_broken &&
+	       pump->eof_wait_ms >= 0;
+}
+
+/* How long the server has yet to be silent before it is told.  What standard output does not take
+ * is no silence. */
+static int silence_left_ms(const struct pump *pump)
+{
+	uint64_t silent_ms = pump->down.len > 0 ? 0 : clock_ms() - pump->moved_ms;
+
+	return pump->eof_wait_ms - (int)MIN(silent_ms, (uint64_t)pump->eof_wait_ms);
+}
+
 static bool send_end(struct pump *pump)
 {
-	if (!pump->input_end || pump->up.len > 0 || pump->sent_end || pump->send_broken)
+	if (!end_waits(pump) || silence_left_ms(pump) > 0)
 		return false;
 	if (tlsb_shutdown(pump->session) < 0)
 		return later() ? false : send_failed(pump);
@@ -156,10 +176,11 @@ static bool send_end(struct pump *pump)
 	return true;
 }
 
-/* 1 while the session holds up something that goes to the server. */
+/* True while the session holds up something that goes to the server. */
 static bool send_waits(const struct pump *pump)
 {
-	return !pump->send_broken && (pump->up.len > 0 || (pump->input_end && !pump->sent_end));
+	return (pump->up.len > 0 && !pump->send_broken) ||
+	       (end_waits(pump) && silence_left_ms(pump) == 0);
 }
 
 static void wait_for_more(struct pump *pump, bool moved)
@@ -177,6 +198,8 @@ static void wait_for_more(struct pump *pump, bool moved)
 		timeout = 0; /* only to learn whether there is input */
 	else if (stuck && send_waits(pump))
 		timeout = STUCK_POLL_MS;
+	else if (!stuck && end_waits(pump) && silence_left_ms(pump) > 0)
+		timeout = silence_left_ms(pump);
 	if (poll(fds, 3, timeout) > 0)
 		pump->input_ready = fds[0].revents != 0;
 }
@@ -188,8 +211,9 @@ static bool turn(struct pump *pump)
 	moved |= put_out(pump);
 	moved |= take_in(pump);
 	moved |= send_up(pump);
-	moved |= send_end(pump);
-	return moved;
+	if (moved)
+		pump->moved_ms = clock_ms();
+	return moved | send_end(pump);
 }
 
 static bool more_input(const struct pump *pump)
@@ -215,11 +239,13 @@ static void send_rest(struct pump *pump)
 		else
 			break;
 	}
+	pump->eof_wait_ms = 0;
 	if (pump->result.sent > before)
 		send_end(pump);
 }
 
-enum exit_code pump_run(struct tlsb_session *session, struct pump_result *ret_result)
+enum exit_code pump_run(struct tlsb_session *session, int eof_wait_ms,
+			struct pump_result *ret_result)
 {
 	/* Half a megabyte is no stack's business. */
 	cleanup_free_ struct pump *pump = calloc(1, sizeof(*pump));
@@ -227,6 +253,7 @@ enum exit_code pump_run(struct tlsb_session *session, struct pump_result *ret_re
 	if (!pump)
 		return complain(EXIT_OTHER, NULL, "out of memory");
 	pump->session = session;
+	pump->eof_wait_ms = eof_wait_ms;
 	outlet_init(&pump->outlet, STDOUT_FILENO);
 	tlsb_fd(session); /* before the first call that may find nothing: bells are wanted */
 	while (pump->exit == EXIT_OK && !(pump->peer_end && pump->down.len == 0))

@@ -218,8 +218,6 @@ void badge_forget_all(struct frontdoor *frontdoor)
 		struct badge *badge;
 
 		while ((badge = LIST_FIRST(&frontdoor->badges[i]))) {
-			/* The analyzer does not see that badge_release() takes it off the list.
-			 * NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 			if (badge->worker == WORKER_SERVING)
 				lose_worker(badge);
 			badge->worker = WORKER_ABSENT;

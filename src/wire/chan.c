@@ -219,7 +219,7 @@ int chan_send(struct chan *chan, uint32_t type, const void *body, const void *ta
 	int owned[LIMIT_MESSAGE_FDS] = { -1, -1 };
 	int r = -EPIPE;
 
-	for (size_t i = 0; i < chan->ctx.table->rows[type].fds; i++)
+	for (size_t i = 0; fds && i < chan->ctx.table->rows[type].fds; i++)
 		owned[i] = fds[i];
 	if (!chan->gone) {
 		r = -EAGAIN;

@@ -23,7 +23,8 @@ static const struct msg_info client_rows[] = {
 	_Static_assert(sizeof(struct msg_##name) % 8 == 0, #name ": size not a multiple of 8");    \
 	_Static_assert(sizeof(struct msg_header) + sizeof(struct msg_##name) + (tail) <=           \
 			       LIMIT_MESSAGE, #name ": longer than a message may be");             \
-	_Static_assert((zero) <= sizeof(struct msg_##name), #name ": more reserved than there is"); \
+	_Static_assert(sizeof(struct msg_##name) - (zero) <= LIMIT_MESSAGE,                        \
+		       #name ": more reserved than there is"); /* it wraps */                      \
 	_Static_assert((fds) <= LIMIT_MESSAGE_FDS, #name ": too many descriptors");                \
 	_Static_assert((phase) != 0 && (from) != 0 && (to) != 0, #name ": can never come");
 #include "wire/messages.def"
@@ -105,11 +106,12 @@ enum msg_rule msg_check(const struct msg_context *ctx, const void *buf, size_t l
 	return RULE_NONE;
 }
 
-/* Collect the descriptors that came with a message; all of them are now ours. */
+/* Collect the descriptors that came with a message; all of them are now ours.  -1 behind them. */
 static size_t collect_fds(struct msghdr *mh, int fds[CONTROL_FDS])
 {
 	size_t count = 0;
 
+	memset(fds, -1, CONTROL_FDS * sizeof(*fds));
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
 		size_t n;
 

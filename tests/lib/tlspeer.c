@@ -105,6 +105,22 @@ static void shut_tcp(struct peer *peer, int reset)
 	peer->fd = -1;
 }
 
+/*
+ * Closing with bytes unread is a reset, which may overtake what we sent: and a client may still have
+ * something under way, such as its answer to a key update.
+ */
+static void close_tcp(int fd)
+{
+	struct timeval patience = { .tv_sec = 5 };
+	char away[4096];
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (shutdown(fd, SHUT_WR) == 0)
+		while (recv(fd, away, sizeof(away), 0) > 0)
+			;
+	close(fd);
+}
+
 /* ---- the commands ---- */
 
 static void run_echo(struct peer *peer)
@@ -122,8 +138,6 @@ static void run_source(struct peer *peer)
 	if (!give_pattern(peer))
 		return;
 	SSL_shutdown(peer->ssl);
-	while (take(peer) > 0) /* closing with bytes unread would be a reset */
-		;
 }
 
 static void run_sink(struct peer *peer)
@@ -292,7 +306,7 @@ static void *peer_thread(void *argument)
 	EVP_MD_CTX_free(peer->digest);
 	SSL_free(peer->ssl);
 	if (peer->fd >= 0)
-		close(peer->fd);
+		close_tcp(peer->fd);
 	free(peer->buffer);
 	free(peer);
 	return NULL;

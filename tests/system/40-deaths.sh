@@ -83,10 +83,12 @@ connector_dies_while_dialling()
 {
 	local failed
 	needs_root
-	# An interface that swallows everything: dials to 192.0.2.9 hang.
-	ip link add hole type dummy 2> /dev/null || skip "needs a network namespace"
+	# A wire to nobody swallows everything: dials to 192.0.2.9 hang.
+	ip link add hole type veth peer name bottom 2> /dev/null || skip "needs a network namespace"
 	ip address add 192.0.2.1/24 dev hole
 	ip link set hole up
+	ip link set bottom up
+	ip neighbour add 192.0.2.9 lladdr 02:00:00:00:00:09 dev hole
 	background dialling "$CLIENT" traffic --socket "$SOCKET" --sessions 100 192.0.2.9 443 \
 		raw silent
 	asked() { [ "$(status '.counters.dials')" -ge 100 ]; }

@@ -324,7 +324,7 @@ private_kb()
 # client ARGS...: the command line tool as the client's user, with our CA as system trust.
 client()
 {
-	as_uid "$CLIENT" tlsbroker-cli connect --socket "$SOCKET" "$@"
+	as_uid "$CLIENT" tlsbroker-cli connect --socket "$SOCKET" --eof-wait "${EOF_WAIT:-0}" "$@"
 }
 
 # traffic_as UID ARGS...
