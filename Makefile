@@ -132,6 +132,8 @@ demo: ## install what is missing, build, and show a verified session through the
 	@.ci/demo
 check: ## install what is missing, run every test, end with one summary line
 	@B=$(B) .ci/check
+abuse: ## every attack at full length, and how many were survived
+	@B=$(B) .ci/abuse
 check-nspawn: all helpers ## the units under a real systemd (root)
 	@B=$(B) tests/nspawn/run
 bench: all benches ## what the broker costs, as ratios to OpenSSL in the program itself
@@ -140,7 +142,7 @@ docs: ## write the generated tables of docs/ and man/ again
 	@docs/update
 check-docs: ## are the generated tables up to date?
 	@docs/update --check
-.PHONY: demo check check-nspawn bench docs check-docs
+.PHONY: demo check abuse check-nspawn bench docs check-docs
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | sort | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'

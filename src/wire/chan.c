@@ -122,6 +122,8 @@ static void on_writable(evutil_socket_t fd, short what unused_, void *arg)
 		packet_free(packet);
 	}
 	event_del(chan->writable);
+	if (chan->on_drained)
+		chan->on_drained(chan);
 }
 
 /* A message that PEER may send and nobody handles is our bug; better found at start than later. */

@@ -112,6 +112,9 @@
 #define LIMIT_RESUME_S (24 * 3600)
 #define LIMIT_RESUME_ENTRIES 1024
 
+/* Of these, for one server and request.  A connection uses up one TLS 1.3 ticket and brings two. */
+#define LIMIT_RESUME_OF_ONE 16
+
 /* ---- messages ---- */
 
 /* Largest tail: a part of a CA bundle. */

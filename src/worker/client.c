@@ -174,38 +174,59 @@ static void send_row(struct client *client, const struct row *row, const char *n
 	chan_send(&client->chan, CLIENT_MSG_ROW, &body, name, MIN(len, (size_t)LIMIT_TEXT), NULL);
 }
 
+static void send_session_row(struct client *client, const struct session *session)
+{
+	const char *server = session->server ? session->server : "";
+	struct row row = {
+		.kind = ROW_SESSION,
+		.state = session->stage >= STAGE_OPEN ? STATE_ESTABLISHED :
+			 session->stage == STAGE_HANDSHAKE ? STATE_CONNECTED : STATE_OPENING,
+		.uid = client->worker->uid,
+		.pid = session->client_pid,
+		.value = { clock_ms() - session->born_ms, session->bytes_read,
+			   session->bytes_written, 2 * (uint64_t)session->capacity },
+	};
+
+	send_row(client, &row, server, strlen(server));
+}
+
+/* The sessions, newest first, as fast as the client takes them; then what the supervisor knows. */
 static void send_sessions(struct client *client)
 {
+	struct worker *worker = client->worker;
+	struct msg_status_ask ask = { .tag = client->status_tag, .uid = worker->uid };
 	struct session *session;
 
-	LIST_FOREACH(session, &client->worker->all_sessions, in_worker)
+	LIST_FOREACH(session, &worker->all_sessions, in_worker)
 	{
-		const char *server = session->server ? session->server : "";
-		struct row row = {
-			.kind = ROW_SESSION,
-			.state = session->stage >= STAGE_OPEN ? STATE_ESTABLISHED :
-				 session->stage == STAGE_HANDSHAKE ? STATE_CONNECTED : STATE_OPENING,
-			.uid = client->worker->uid,
-			.pid = session->client_pid,
-			.value = { clock_ms() - session->born_ms, session->bytes_read,
-				   session->bytes_written, 2 * (uint64_t)session->capacity },
-		};
-
-		send_row(client, &row, server, strlen(server));
+		if (session->number >= client->status_below)
+			continue;
+		if (chan_queued(&client->chan) > 0)
+			return; /* on_drained() goes on */
+		client->status_below = session->number;
+		send_session_row(client, session);
 	}
+	client->status_below = 0;
+	chan_send_body(&worker->child->supervisor, MSG_STATUS_ASK, &ask);
+}
+
+static void on_drained(struct chan *chan)
+{
+	struct client *client = chan->owner;
+
+	if (client->status_below > 0)
+		send_sessions(client);
 }
 
 static int on_status(struct chan *chan, struct msg *msg unused_)
 {
 	struct client *client = chan->owner;
-	struct worker *worker = client->worker;
-	struct msg_status_ask ask = { .uid = worker->uid };
 
 	if (client->status_tag != 0)
 		return -EALREADY; /* one question at a time */
-	client->status_tag = ask.tag = ++worker->status_tags;
+	client->status_tag = ++client->worker->status_tags;
+	client->status_below = UINT64_MAX;
 	send_sessions(client);
-	chan_send_body(&worker->child->supervisor, MSG_STATUS_ASK, &ask);
 	return 0;
 }
 
@@ -244,6 +265,7 @@ int client_new(struct worker *worker, const struct msg_client *msg, int fd)
 	r = chan_init(&client->chan, worker->child->base, fd, &client_messages, ROLE_WORKER,
 		      ROLE_CLIENT, HELLO, client_handlers, on_gone, client);
 	client->chan.on_starved = on_starved;
+	client->chan.on_drained = on_drained;
 	if (r == 0) {
 		client->hello = evtimer_new(worker->child->base, on_no_hello, client);
 		r = client->hello && evtimer_add(client->hello, &tv) == 0 ? 0 : -ENOMEM;

@@ -22,6 +22,7 @@ struct client {
 	int lifeline;
 	struct event *hello; /* the deadline for it */
 	uint64_t status_tag; /* of the question that is being answered; 0: none */
+	uint64_t status_below; /* sessions with smaller numbers are still to be told; 0: none */
 };
 
 /* By client_msg_type, for both kinds of sockets: the phase keeps them apart. */

@@ -64,18 +64,37 @@ static unsigned bucket_of(const struct resume_key *key)
 	return (key->bytes[0] | (unsigned)key->bytes[1] << 8) % BUCKETS;
 }
 
+/* The oldest entry of a key that has as many as it may have, or NULL. */
+static struct entry *one_too_many(struct resume_cache *cache, const struct resume_key *key)
+{
+	struct entry *entry, *oldest = NULL;
+	unsigned count = 0;
+
+	LIST_FOREACH(entry, &cache->buckets[bucket_of(key)], in_bucket)
+	{
+		if (memcmp(&entry->key, key, sizeof(*key)) != 0)
+			continue;
+		oldest = entry; /* a bucket has its newest entry first */
+		count++;
+	}
+	return count >= LIMIT_RESUME_OF_ONE ? oldest : NULL;
+}
+
 void resume_put(struct resume_cache *cache, const struct resume_key *key, SSL_SESSION *session,
 		time_t until)
 {
-	struct entry *entry = malloc(sizeof(*entry));
+	struct entry *entry = malloc(sizeof(*entry)), *old;
 
 	if (!entry || !SSL_SESSION_up_ref(session)) {
 		free(entry);
 		return; /* a session that is not kept costs a full handshake, nothing else */
 	}
 	*entry = (struct entry){ .key = *key, .session = session, .until = until };
-	if (cache->count >= LIMIT_RESUME_ENTRIES)
-		drop(cache, TAILQ_FIRST(&cache->by_age));
+	old = one_too_many(cache, key);
+	if (!old && cache->count >= LIMIT_RESUME_ENTRIES)
+		old = TAILQ_FIRST(&cache->by_age);
+	if (old)
+		drop(cache, old);
 	LIST_INSERT_HEAD(&cache->buckets[bucket_of(key)], entry, in_bucket);
 	TAILQ_INSERT_TAIL(&cache->by_age, entry, by_age);
 	cache->count++;

@@ -24,7 +24,8 @@ struct resume_cache;
 struct resume_cache *resume_cache_new(void);
 struct resume_cache *resume_cache_free(struct resume_cache *cache);
 
-/* Keep SESSION (a reference is taken) until UNTIL, wall-clock seconds; the oldest makes room. */
+/* Keep SESSION (a reference is taken) until UNTIL, wall-clock seconds.  The
+ * oldest makes room, the key's own if it has LIMIT_RESUME_OF_ONE. */
 void resume_put(struct resume_cache *cache, const struct resume_key *key, SSL_SESSION *session,
 		time_t until);
 

@@ -1,11 +1,11 @@
 /*
  * One session's life.
  *
- *   SETUP      its socket is here; CA parts may come, then CONNECT
- *   DIALLING   the connector looks up and connects
- *   HANDSHAKE  TLS runs on the connected socket
- *   OPEN       verified; bytes flow between rings and TLS (pump.c)
- *   LINGER     the program has gone; what it wrote is still sent
+ *   SETUP      its socket is here; CA parts may come, then CONNECT   setup.c
+ *   DIALLING   the connector looks up and connects                   setup.c
+ *   HANDSHAKE  TLS runs on the connected socket                      handshake.c
+ *   OPEN       verified; bytes flow between rings and TLS            flow.c, pump.c
+ *   LINGER     the program has gone; what it wrote is still sent     linger.c
  *
  * The program sees it through the control page.  A session ends exactly once, through session_end(),
  * and is freed there.
@@ -107,5 +107,21 @@ void session_on_record(struct session *session, int sent, int type, const void *
 
 /* Messages on a session's socket. */
 chan_handler session_on_ca, session_on_connect, session_on_bell, session_on_disconnect;
+
+/* ---- between the stages' files ---- */
+
+/* Further, as far as it goes now.  May end the session; handshake_pump() is true once it is open. */
+bool handshake_pump(struct session *session);
+void flow_pump(struct session *session);
+void linger_pump(struct session *session);
+
+/* The stage's deadline.  0, or -ENOMEM. */
+int session_arm_timer(struct session *session, uint64_t ms);
+
+/* The program broke the protocol, or lies in its memory.  Ends the session. */
+void session_violation(struct session *session, const char *what);
+
+/* TLS or TCP broke: OpenSSL's ERROR says how.  Ends the session. */
+void session_broken(struct session *session, int error);
 
 #endif

@@ -58,7 +58,8 @@ struct flow {
 	uint8_t *hold;
 	char head[512]; /* start of what came: HTTP's head, sink's answer */
 	size_t head_len;
-	int body, shut;
+	int body;
+	int asked_shut, shut; /* tlsb_shutdown() was called; and has succeeded */
 };
 
 static volatile sig_atomic_t stop;
@@ -224,7 +225,7 @@ static int whole(const struct options *options, struct flow *flow)
 
 	switch (options->work) {
 	case DOWN: return flow->received == options->bytes;
-	case ECHO: return flow->received == flow->sent && flow->shut;
+	case ECHO: return flow->received == flow->sent && flow->asked_shut;
 	case GET: return strncmp(flow->head, "HTTP/1.1 200", 12) == 0 && flow->received > 0;
 	case PUT: return strncmp(flow->head, "HTTP/1.1 20", 11) == 0;
 	case RAW: return 1;
@@ -282,6 +283,7 @@ static int step_shutdown(const struct options *options, struct flow *flow, unsig
 	if (flow->shut || !last || flow->held > 0 || flow->line_sent < flow->line_len ||
 	    (!endless && flow->sent < flow->goal))
 		return 0;
+	flow->asked_shut = 1; /* the server's end may come before we know that ours is out */
 	if (tlsb_shutdown(flow->tls) < 0)
 		return errno == EWOULDBLOCK ? 0 : fail(flow, number, "shutdown");
 	flow->shut = 1;

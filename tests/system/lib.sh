@@ -30,6 +30,21 @@ PORT=''
 export OTHER PORT
 unset XDG_RUNTIME_DIR NOTIFY_SOCKET LISTEN_FDS LISTEN_PID TLSBROKER_SOCKET
 
+# ---- attacks, as in tests/attacks.h ----
+
+# abuse_full: is there time for all of them?
+abuse_full()
+{
+	[ "${ABUSE-}" = full ]
+}
+
+# attacked CLASS TRIED SURVIVED
+attacked()
+{
+	echo "# $1: $2 attacks, $3 survived"
+	[ -z "${ATTACKS-}" ] || echo "$1 $2 $3" >> "$ATTACKS"
+}
+
 # ---- sentences ----
 
 # prove "sentence" COMMAND...: it holds if the command, often a function of the script, succeeds.
@@ -355,7 +370,7 @@ lives()
 ends_well()
 {
 	stop "$1" TERM
-	equal "$(exit_status "$1" 30)" 0
+	equal "$(exit_status "$1" 30)" 0 || { tail -n 3 "$TMP/$1.out"; return 1; }
 }
 
 # ---- servers; each sets PORT ----

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <sys/un.h>
 
+#include "worker/client.h"
+
 /* The other user of the worker is as well as ever. */
 static void expect_unharmed(struct one *one)
 {
@@ -687,6 +689,39 @@ static void a_program_may_ask_what_runs(void **state unused_)
 	one_deinit(&one);
 }
 
+/* More sessions than the socket holds rows of: none is queued but one, and none is left out. */
+static void a_long_answer_keeps_its_readers_pace(void **state unused_)
+{
+	enum { SESSIONS = 100 };
+	const struct msg_status nothing = {0};
+	struct program_session sessions[SESSIONS];
+	const struct client *client;
+	unsigned rounds = 0;
+	int smallest = 1;
+	struct one one;
+
+	one_init(&one, &anything);
+	client = LIST_FIRST(&rig_worker(&one.rig)->clients);
+	assert_int_equal(
+		setsockopt(client->chan.fd, SOL_SOCKET, SO_SNDBUF, &smallest, sizeof(smallest)), 0);
+	for (int i = 0; i < SESSIONS; i++) {
+		program_open(&one.program, &sessions[i]);
+		rig_turn(&one.rig);
+	}
+	assert_int_equal(program_send(one.program.fd, CLIENT_MSG_STATUS, &nothing, NULL, 0, NULL),
+			 0);
+	for (; one.program.rows < SESSIONS + 1 && rounds < 10000; rounds++) {
+		rig_turn(&one.rig);
+		assert_true(chan_queued(&client->chan) <= 1);
+		program_listen(&one.program);
+	}
+	assert_int_equal(one.program.rows, SESSIONS + 1);
+	assert_true(rounds > 5); /* it did not fit at once */
+	for (int i = 0; i < SESSIONS; i++)
+		session_close(&sessions[i]);
+	one_deinit(&one);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -707,6 +742,7 @@ int main(void)
 		TEST(a_connection_for_a_session_that_has_ended_is_closed),
 		TEST(a_second_connection_for_a_session_is_closed),
 		TEST(a_program_may_ask_what_runs),
+		TEST(a_long_answer_keeps_its_readers_pace),
 	};
 
 	return testing_run(tests);

@@ -1,0 +1,178 @@
+/* From a connected socket to a verified session. */
+#include <assert.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "ring/doorbell.h"
+#include "worker/facts.h"
+#include "worker/session.h"
+#include "worker/state.h"
+#include "worker/verdict.h"
+
+static void established(struct session *session)
+{
+	struct control_page *page = session->channel.page;
+	struct counters *counters = session->worker->child->counters;
+	uint64_t ms = clock_ms() - session->connected_ms;
+
+	facts_established(session->facts, session->ssl, session->request->verify, ms);
+	if (!session->facts->resumed)
+		session->resume_until = tls_chain_until(session->ssl, time(NULL) + LIMIT_RESUME_S);
+	session->resume = session->resume && session->request->verify;
+	counters_add(counters, session->facts->resumed ? COUNTER_handshakes_resumed :
+							 COUNTER_handshakes_full, 1);
+	log_event(LOG_L_INFO, "session established", { FIELD_BADGE, session->worker->badge },
+		  { FIELD_UID, LOG_NUMBER(session->worker->uid) },
+		  { FIELD_CLIENT, LOG_NUMBER(session->client_pid) },
+		  { FIELD_SESSION, LOG_NUMBER(session->number) },
+		  { FIELD_SERVER, session->server }, { FIELD_ADDRESS, session->facts->address },
+		  { FIELD_VERSION, SSL_get_version(session->ssl) },
+		  { FIELD_CIPHER, session->facts->cipher },
+		  { FIELD_RESUMED, session->facts->resumed ? "1" : "0" }, { FIELD_OUTCOME, "ok" },
+		  { FIELD_MS, LOG_NUMBER(ms) });
+	page->info = *session->facts;
+	session->stage = STAGE_OPEN;
+	session->idle_records = 0;
+	evtimer_del(session->timer);
+	quota_give_ca(&session->worker->quota, session->request->ca_len);
+	session->request = request_free(session->request);
+	free(session->facts);
+	session->facts = NULL;
+	atomic_store_explicit(&page->state, STATE_ESTABLISHED, memory_order_seq_cst);
+	if (doorbell_answer(&page->program_wants, WANT_STATE | WANT_ROOM))
+		chan_send_body(&session->chan, CLIENT_MSG_BELL, &(struct msg_bell){ 0 });
+}
+
+/* A server must choose one of the protocols that were offered (RFC 7301, 3.1). */
+static bool alpn_was_offered(const struct session *session)
+{
+	const unsigned char *chosen;
+	const char *offered = session->request->alpn;
+	unsigned len;
+
+	SSL_get0_alpn_selected(session->ssl, &chosen, &len);
+	if (len == 0)
+		return true;
+	for (; *offered; offered += strcspn(offered, ",") + (offered[strcspn(offered, ",")] != 0)) {
+		if (strcspn(offered, ",") == len && memcmp(offered, chosen, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Returns false when it is not over yet, or the session has ended. */
+bool handshake_pump(struct session *session)
+{
+	int r, error;
+
+	ERR_clear_error();
+	r = SSL_do_handshake(session->ssl);
+	if (r == 1) {
+		/* OpenSSL has refused already whatever does not verify; this is the second lock. */
+		if (session->request->verify && SSL_get_verify_result(session->ssl) != X509_V_OK) {
+			session_end(session, TLSB_E_CERT, "the certificate was not verified");
+			return false;
+		}
+		if (!alpn_was_offered(session)) {
+			session_end(session, TLSB_E_TLS_ALPN,
+				    "the server chose an application protocol that was not offered");
+			return false;
+		}
+		established(session);
+		return true;
+	}
+	error = SSL_get_error(session->ssl, r);
+	if (error == SSL_ERROR_WANT_READ && session->net.turn >= LIMIT_PUMP_BYTES)
+		event_active(session->socket_event, EV_TIMEOUT, 0);
+	else if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
+		session_broken(session, error);
+	return false;
+}
+
+void session_on_record(struct session *session, int sent, int type, const void *bytes, size_t len)
+{
+	if (session->stage == STAGE_HANDSHAKE && session->facts)
+		facts_step(session->facts, sent, type, bytes, len,
+			   clock_ms() - session->connected_ms);
+	else if (!sent && (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT ||
+			   type == SSL3_RT_CHANGE_CIPHER_SPEC))
+		session->idle_records++;
+}
+
+void session_on_resumable(struct session *session, SSL_SESSION *resumable)
+{
+	bool verified = session->request ? session->request->verify :
+					   SSL_get_verify_mode(session->ssl) == SSL_VERIFY_PEER;
+	time_t until = session->resume_until;
+
+	/* A TLS 1.2 session comes before the handshake's end: the chain is verified, though. */
+	if (session->stage == STAGE_HANDSHAKE && !SSL_session_reused(session->ssl))
+		until = tls_chain_until(session->ssl, time(NULL) + LIMIT_RESUME_S);
+	/* A ticket may come long after what it vouches for was verified: against this trust? */
+	if (session->trust_number != session->worker->tls.trust_number)
+		return;
+	if (session->resume && verified && SSL_get_verify_result(session->ssl) == X509_V_OK)
+		resume_put(session->worker->tls.cache, &session->resume_key, resumable, until);
+}
+
+void session_on_refused_certificate(struct session *session, X509_STORE_CTX *store)
+{
+	if (!session->refusal && session->request)
+		session->refusal = calloc(1, sizeof(*session->refusal));
+	if (session->refusal)
+		verdict_of_certificate(store, session->request->name, session->refusal);
+}
+
+static void on_socket(evutil_socket_t fd unused_, short what, void *arg)
+{
+	struct session *session = arg;
+
+	net_event(&session->net, (what & (EV_READ | EV_CLOSED)) != 0, (what & EV_WRITE) != 0);
+	session_pump(session);
+}
+
+/* Everything between the socket and the first flight. */
+static int begin_tls(struct session *session)
+{
+	struct worker *worker = session->worker;
+	SSL_SESSION *earlier = NULL;
+
+	tls_resume_key(session->request, &session->resume_key);
+	session->resume = session->request->resume;
+	session->trust_number = worker->tls.trust_number;
+	if (session->resume && session->request->verify)
+		earlier = resume_take(worker->tls.cache, &session->resume_key,
+				      &session->resume_until);
+	if (earlier)
+		SSL_set_session(session->ssl, earlier);
+	SSL_SESSION_free(earlier);
+	session->socket_event = event_new(worker->child->base, session->net.fd,
+					  EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
+					  on_socket, session);
+	if (!session->socket_event || event_add(session->socket_event, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+void session_on_dialed(struct session *session, const struct msg_dialed *dialed, int fd)
+{
+	struct control_page *page = session->channel.page;
+
+	assert(session->stage == STAGE_DIALLING);
+	session->net.fd = fd;
+	session->stage = STAGE_HANDSHAKE;
+	session->connected_ms = clock_ms();
+	facts_dialed(session->facts, dialed);
+	if (begin_tls(session) < 0) {
+		session_end(session, TLSB_E_RESOURCES, "the broker has no memory left");
+		return;
+	}
+	atomic_store_explicit(&page->state, STATE_CONNECTED, memory_order_seq_cst);
+	if (doorbell_answer(&page->program_wants, WANT_STATE))
+		chan_send_body(&session->chan, CLIENT_MSG_BELL, &(struct msg_bell){ 0 });
+	session_pump(session);
+}
