@@ -15,25 +15,19 @@
  * What the broker must do is hang up, soon: exit status 0 when it always did.
  */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "ring/page.h"
 #include "tests/lib/pattern.h"
-#include "wire/messages.h"
+#include "tests/lib/raw.h"
 
 #define SOON_MS   2000
-#define MANY_FDS  250
 #define PAGE_FILE (PAGE_BYTES + 2 * LIMIT_RING_MAX)
 
 struct rude {
@@ -43,114 +37,6 @@ struct rude {
 	uint64_t seed;
 	unsigned failures;
 };
-
-union message {
-	struct msg_header header;
-	uint8_t bytes[LIMIT_MESSAGE + 64];
-};
-
-/* ---- raw messages ---- */
-
-static int dial(const struct rude *rude)
-{
-	struct sockaddr_un name = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	snprintf(name.sun_path, sizeof(name.sun_path), "%s", rude->socket);
-	for (int i = 0; connect(fd, (struct sockaddr *)&name, sizeof(name)) < 0; i++) {
-		if (errno != EAGAIN || i > 1000) {
-			perror("rude: connect");
-			exit(2);
-		}
-		usleep(5000);
-	}
-	return fd;
-}
-
-/* -1 with EPIPE when it has been hung up already, which is as good as taking the message. */
-static int send_raw(int fd, const void *bytes, size_t len, const int *fds, unsigned count)
-{
-	union {
-		struct cmsghdr head;
-		char bytes[CMSG_SPACE(MANY_FDS * sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	if (count > 0) {
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
-		control.head.cmsg_level = SOL_SOCKET;
-		control.head.cmsg_type = SCM_RIGHTS;
-		control.head.cmsg_len = CMSG_LEN(count * sizeof(int));
-		memcpy(CMSG_DATA(&control.head), fds, count * sizeof(int));
-	}
-	return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -1 : 0;
-}
-
-static size_t put(union message *message, uint32_t type, const void *body, size_t len)
-{
-	message->header = (struct msg_header){ .type = type };
-	memcpy(message->bytes + sizeof(message->header), body, len);
-	return sizeof(message->header) + len;
-}
-
-static int say(int fd, uint32_t type, const void *body, size_t len, int with_fd)
-{
-	union message message;
-
-	return send_raw(fd, message.bytes, put(&message, type, body, len), &with_fd,
-			with_fd >= 0 ? 1 : 0);
-}
-
-static int hello(const struct rude *rude)
-{
-	struct msg_hello body = { .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION };
-	int fd = dial(rude);
-
-	say(fd, CLIENT_MSG_HELLO, &body, sizeof(body), -1);
-	return fd;
-}
-
-/* Our end of a new session on MAIN. */
-static int session(int main_fd)
-{
-	struct msg_empty body = { 0 };
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		abort();
-	say(main_fd, CLIENT_MSG_SESSION, &body, sizeof(body), pair[1]);
-	close(pair[1]);
-	return pair[0];
-}
-
-static size_t connect_message(union message *message, uint16_t port)
-{
-	struct {
-		struct msg_connect body;
-		char host[9];
-	} it = { .body = { .deadline_ms = 5000, .family = AF_UNSPEC, .port = port,
-			   .host_len = 9 },
-		 .host = "localhost" };
-
-	return put(message, CLIENT_MSG_CONNECT, &it, offsetof(__typeof__(it), host) + 9);
-}
-
-/* Read answers until the other side hangs up; 0 when it does not, in time. */
-static int hung_up(int fd, int ms)
-{
-	static union message sink;
-	struct pollfd waiter = { .fd = fd, .events = POLLIN };
-
-	while (poll(&waiter, 1, ms) > 0) {
-		ssize_t n = recv(fd, sink.bytes, sizeof(sink.bytes), MSG_DONTWAIT);
-
-		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-			return 1;
-	}
-	return 0;
-}
 
 static void expect_hang_up(struct rude *rude, int fd, const char *what)
 {
@@ -169,7 +55,7 @@ static void be_quiet(struct rude *rude)
 	if (!fds)
 		abort();
 	for (unsigned i = 0; i < rude->count; i++)
-		fds[i] = dial(rude);
+		fds[i] = dial(rude->socket);
 	printf("connected %u\n", rude->count);
 	for (unsigned i = 0; i < rude->count; i++) {
 		if (!hung_up(fds[i], LIMIT_HELLO_MS + SOON_MS))
@@ -188,7 +74,7 @@ static void be_junk(struct rude *rude)
 	for (unsigned i = 0; i < 2 * 14 * 10; i++) {
 		size_t size = sizes[i / 2 % 14];
 		struct pattern noise = { .seed = rude->seed + i };
-		int fd = i % 2 ? hello(rude) : dial(rude);
+		int fd = i % 2 ? hello(rude->socket) : dial(rude->socket);
 
 		pattern_fill(&noise, message.bytes, size);
 		/* Every other time a type that exists. */
@@ -211,7 +97,7 @@ static void be_flood_of_fds(struct rude *rude)
 		fds[i] = STDERR_FILENO;
 	for (unsigned i = 0; i < 100; i++) {
 		unsigned count = i % 4 == 0 ? 2 : i % 4 == 1 ? 3 : i % 4 == 2 ? 50 : MANY_FDS;
-		int fd = hello(rude);
+		int fd = hello(rude->socket);
 
 		send_raw(fd, message.bytes, len, fds, count);
 		expect_hang_up(rude, fd, "descriptors");
@@ -222,7 +108,7 @@ static void be_flood_of_fds(struct rude *rude)
 static void odd_fd(struct rude *rude, int odd, const char *what)
 {
 	struct msg_empty body = { 0 };
-	int fd = hello(rude);
+	int fd = hello(rude->socket);
 
 	say(fd, CLIENT_MSG_SESSION, &body, sizeof(body), odd);
 	expect_hang_up(rude, fd, what);
@@ -255,7 +141,7 @@ static void be_odd(struct rude *rude)
 		close(pair[1]);
 	}
 	/* The connection itself, and another one to the broker. */
-	self = hello(rude);
+	self = hello(rude->socket);
 	odd_fd(rude, self, "another connection to the broker");
 }
 
@@ -263,10 +149,10 @@ static void be_odd(struct rude *rude)
 static void be_flipping(struct rude *rude)
 {
 	union message good, bad;
-	size_t len = connect_message(&good, rude->port);
+	size_t len = connect_message(&good, "localhost", rude->port);
 
 	for (size_t bit = 0; bit < len * 8; bit++) {
-		int main_fd = hello(rude), fd = session(main_fd);
+		int main_fd = hello(rude->socket), fd = session(main_fd);
 
 		memcpy(&bad, &good, len);
 		bad.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -277,7 +163,7 @@ static void be_flipping(struct rude *rude)
 		close(main_fd);
 	}
 	for (size_t cut = 0; cut < len; cut++) {
-		int main_fd = hello(rude), fd = session(main_fd);
+		int main_fd = hello(rude->socket), fd = session(main_fd);
 
 		send_raw(fd, good.bytes, cut, NULL, 0);
 		if (cut > 0)
@@ -304,7 +190,7 @@ static struct control_page *open_memory(struct rude *rude, int main_fd, int *ret
 
 	*ret_fd = fd;
 	*ret_memory = -1;
-	send_raw(fd, message.bytes, connect_message(&message, rude->port), NULL, 0);
+	send_raw(fd, message.bytes, connect_message(&message, "localhost", rude->port), NULL, 0);
 	if (poll(&waiter, 1, SOON_MS) <= 0 || recvmsg(fd, &msg, MSG_CMSG_CLOEXEC) <= 0 ||
 	    !CMSG_FIRSTHDR(&msg) || message.header.type != CLIENT_MSG_OPENED)
 		return NULL;
@@ -337,7 +223,7 @@ static void be_scribbling(struct rude *rude)
 	struct msg_empty bell = { 0 };
 
 	for (unsigned how = 0; how < 8 * 5 * 3; how++) {
-		int main_fd = hello(rude), fd, memory;
+		int main_fd = hello(rude->socket), fd, memory;
 		struct control_page *page = open_memory(rude, main_fd, &fd, &memory);
 
 		if (!page) {
@@ -365,7 +251,7 @@ static void be_scribbling(struct rude *rude)
 static void be_storm(struct rude *rude)
 {
 	struct msg_empty bell = { 0 };
-	int main_fd = hello(rude), fd, memory;
+	int main_fd = hello(rude->socket), fd, memory;
 	struct control_page *page = open_memory(rude, main_fd, &fd, &memory);
 	struct pollfd waiter = { .fd = fd, .events = POLLOUT };
 	time_t end = time(NULL) + 2;
