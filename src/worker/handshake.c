@@ -95,9 +95,9 @@ bool handshake_pump(struct session *session)
 
 void session_on_record(struct session *session, int sent, int type, const void *bytes, size_t len)
 {
-	if (session->stage == STAGE_HANDSHAKE && session->facts)
+	if (session->facts)
 		facts_step(session->facts, sent, type, bytes, len,
-			   clock_ms() - session->connected_ms);
+			   session->stage == STAGE_HANDSHAKE ? clock_ms() - session->connected_ms : 0);
 	else if (!sent && (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT ||
 			   type == SSL3_RT_CHANGE_CIPHER_SPEC))
 		session->idle_records++;
@@ -135,22 +135,66 @@ static void on_socket(evutil_socket_t fd unused_, short what, void *arg)
 	session_pump(session);
 }
 
-/* Everything between the socket and the first flight. */
-static int begin_tls(struct session *session)
+/* What this handshake may resume. */
+static void offer_earlier(struct session *session)
 {
-	struct worker *worker = session->worker;
+	struct tls *tls = &session->worker->tls;
 	SSL_SESSION *earlier = NULL;
 
 	tls_resume_key(session->request, &session->resume_key);
 	session->resume = session->request->resume;
-	session->trust_number = worker->tls.trust_number;
+	session->trust_number = tls->trust_number;
 	if (session->resume && session->request->verify)
-		earlier = resume_take(worker->tls.cache, &session->resume_key,
-				      &session->resume_until);
-	if (earlier)
-		SSL_set_session(session->ssl, earlier);
+		earlier = resume_take(tls->cache, &session->resume_key, &session->resume_until);
+	session->offers = earlier && SSL_set_session(session->ssl, earlier);
 	SSL_SESSION_free(earlier);
-	session->socket_event = event_new(worker->child->base, session->net.fd,
+}
+
+void handshake_prepare(struct session *session)
+{
+	int r, error;
+
+	offer_earlier(session);
+	session->net.full = true; /* there is no socket yet: the flight waits for it */
+	ERR_clear_error();
+	r = SSL_do_handshake(session->ssl);
+	error = SSL_get_error(session->ssl, r);
+	if (error != SSL_ERROR_WANT_WRITE)
+		session_broken(session, error);
+}
+
+void handshake_unprepare(struct session *session)
+{
+	struct tls *tls = &session->worker->tls;
+	SSL_SESSION *earlier = session->offers ? SSL_get0_session(session->ssl) : NULL;
+
+	/* A TLS 1.2 session is still in the cache. */
+	if (earlier && session->trust_number == tls->trust_number &&
+	    SSL_SESSION_get_protocol_version(earlier) >= TLS1_3_VERSION)
+		resume_put(tls->cache, &session->resume_key, earlier, session->resume_until);
+	SSL_free(session->ssl);
+	session->ssl = NULL;
+	session->offers = false;
+}
+
+void session_on_trust(struct session *session)
+{
+	struct worker *worker = session->worker;
+	const char *text = NULL;
+
+	if (session->stage != STAGE_DIALLING || !session->offers)
+		return;
+	handshake_unprepare(session);
+	if (tls_client_new(&worker->tls, session->request, &session->net, session, &session->ssl,
+			   &text) < 0)
+		session_end(session, TLSB_E_RESOURCES, "%s", text);
+	else
+		handshake_prepare(session);
+}
+
+static int watch_socket(struct session *session)
+{
+	session->socket_event = event_new(session->worker->child->base, session->net.fd,
 					  EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
 					  on_socket, session);
 	if (!session->socket_event || event_add(session->socket_event, NULL) < 0)
@@ -161,18 +205,23 @@ static int begin_tls(struct session *session)
 void session_on_dialed(struct session *session, const struct msg_dialed *dialed, int fd)
 {
 	struct control_page *page = session->channel.page;
+	struct worker *worker = session->worker;
+	uint64_t id = session->id;
 
 	assert(session->stage == STAGE_DIALLING);
 	session->net.fd = fd;
+	session->net.full = false;
+	session->trust_number = worker->tls.trust_number;
 	session->stage = STAGE_HANDSHAKE;
 	session->connected_ms = clock_ms();
 	facts_dialed(session->facts, dialed);
-	if (begin_tls(session) < 0) {
+	if (watch_socket(session) < 0) {
 		session_end(session, TLSB_E_RESOURCES, "the broker has no memory left");
 		return;
 	}
 	atomic_store_explicit(&page->state, STATE_CONNECTED, memory_order_seq_cst);
-	if (doorbell_answer(&page->program_wants, WANT_STATE))
-		chan_send_body(&session->chan, CLIENT_MSG_BELL, &(struct msg_bell){ 0 });
+	/* The flight first: the server works on it while the program wakes. */
 	session_pump(session);
+	if (slots_get(&worker->sessions, id) && doorbell_answer(&page->program_wants, WANT_STATE))
+		chan_send_body(&session->chan, CLIENT_MSG_BELL, &(struct msg_bell){ 0 });
 }

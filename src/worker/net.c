@@ -20,7 +20,8 @@ static int net_write(BIO *bio, const char *data, size_t len, size_t *ret_written
 		return 0;
 	}
 	do
-		n = send(net->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = send(net->fd, data, len,
+			 MSG_DONTWAIT | MSG_NOSIGNAL | (net->more ? MSG_MORE : 0));
 	while (n < 0 && errno == EINTR);
 	if (n >= 0) {
 		*ret_written = (size_t)n;

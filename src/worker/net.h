@@ -24,6 +24,7 @@ struct net {
 	bool full;    /* the socket took no more; until it polls writable */
 	bool drained; /* nothing to read until the socket polls readable again */
 	size_t turn;  /* bytes read this turn */
+	bool more;    /* another record follows at once: TCP may join them */
 };
 
 /* Once per process, before the sandbox.  NULL without memory. */

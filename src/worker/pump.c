@@ -134,7 +134,10 @@ enum pump pump_out(struct session *session, int *ret_error)
 		/* OpenSSL wants what it could not send offered again, at least as long. */
 		session->retry_len = MIN((uint32_t)ready, RECORD_BYTES);
 		ERR_clear_error();
+		session->net.more = (uint32_t)ready > session->retry_len &&
+				    moved + session->retry_len < LIMIT_PUMP_BYTES;
 		r = SSL_write_ex(session->ssl, span, session->retry_len, &n);
+		session->net.more = false;
 		if (r <= 0)
 			return why_not(session, r, ret_error);
 		if (session->net.broken)

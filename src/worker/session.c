@@ -30,6 +30,8 @@ static void session_free(struct session *session)
 		event_free(session->timer);
 	if (session->socket_event)
 		event_free(session->socket_event);
+	if (session->stage == STAGE_DIALLING)
+		handshake_unprepare(session);
 	SSL_free(session->ssl);
 	fd_close(session->net.fd);
 	if (session->stage == STAGE_DIALLING && session->dial_sent)
@@ -99,7 +101,7 @@ void session_end(struct session *session, uint32_t code, const char *format, ...
 	publish_end(session, info, text);
 	if (session->stage == STAGE_HANDSHAKE)
 		counters_add(session->worker->child->counters, COUNTER_handshakes_failed, 1);
-	if (session->stage == STAGE_SETUP && code != TLSB_E_NONE)
+	if (!session->channel.page && code != TLSB_E_NONE)
 		counters_add(session->worker->child->counters, COUNTER_sessions_refused, 1);
 	log_end(session, info, code == TLSB_E_NONE ? "session closed" : text);
 	session_free(session);

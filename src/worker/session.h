@@ -58,6 +58,7 @@ struct session {
 	uint64_t connected_ms;
 	struct resume_key resume_key;
 	bool resume;
+	bool offers; /* an earlier session, in its first flight */
 	unsigned trust_number; /* under which the handshake began */
 	time_t resume_until;
 	unsigned idle_records; /* without application data, in a row */
@@ -88,6 +89,9 @@ void session_end(struct session *session, uint32_t code, const char *format, ...
 /* The connector's answers.  FD is taken. */
 void session_on_dialed(struct session *session, const struct msg_dialed *dialed, int fd);
 
+/* The trust bundle is another one. */
+void session_on_trust(struct session *session);
+
 /* Ask the connector, if there is one; else when it comes. */
 void session_dial(struct session *session);
 
@@ -114,6 +118,12 @@ chan_handler session_on_ca, session_on_connect, session_on_bell, session_on_disc
 bool handshake_pump(struct session *session);
 void flow_pump(struct session *session);
 void linger_pump(struct session *session);
+
+/* While the connector dials: make the first flight.  May end the session. */
+void handshake_prepare(struct session *session);
+
+/* It was not sent: what it would have resumed can be offered another time.  Frees session->ssl. */
+void handshake_unprepare(struct session *session);
 
 /* The stage's deadline.  0, or -ENOMEM. */
 int session_arm_timer(struct session *session, uint64_t ms);

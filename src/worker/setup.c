@@ -73,16 +73,18 @@ int session_on_connect(struct chan *chan, struct msg *msg)
 		return 0;
 	}
 	chan->ctx.phase = SESSION;
-	r = session->server ? open_channel(session) : -ENOMEM;
-	if (r == 0)
-		r = session_arm_timer(session, request->deadline_ms);
-	if (r < 0) {
+	session->stage = STAGE_DIALLING;
+	r = session->server ? session_arm_timer(session, request->deadline_ms) : -ENOMEM;
+	/* Channel and first flight are made while the connector is at work. */
+	if (r == 0) {
+		session_dial(session);
+		r = open_channel(session);
+	}
+	if (r < 0)
 		session_end(session, TLSB_E_RESOURCES, "the broker has no %s left",
 			    r == -ENOMEM ? "memory" : "descriptors");
-		return 0;
-	}
-	session->stage = STAGE_DIALLING;
-	session_dial(session);
+	else
+		handshake_prepare(session);
 	return 0;
 }
 

@@ -246,11 +246,16 @@ static int on_badge(struct chan *chan, struct msg *msg)
 static int on_trust(struct chan *chan, struct msg *msg)
 {
 	struct worker *worker = worker_of(chan);
+	struct session *session, *next;
 	int r = tls_set_trust(&worker->tls, msg->fds[0]);
 
 	if (r < 0)
 		log_event(LOG_L_ERROR, "the trust index is unusable; the old one stays",
 			  { FIELD_ERROR, strerror(-r) });
+	for (session = LIST_FIRST(&worker->all_sessions); r == 0 && session; session = next) {
+		next = LIST_NEXT(session, in_worker);
+		session_on_trust(session);
+	}
 	return r == -EPROTO ? r : 0;
 }
 

@@ -549,6 +549,34 @@ static void a_ticket_is_not_sent_twice(void **state unused_)
 	rig_deinit(&rig);
 }
 
+/* The first flight is made before the dial's outcome is known. */
+static void a_ticket_that_was_not_sent_is_kept(void **state unused_)
+{
+	struct msg_dial_failed failed = {.error = TLSB_E_REFUSED};
+	struct program_session session;
+	struct program program;
+	struct rig rig;
+
+	rig_init(&rig);
+	assert_false(resumes(&rig, &anything));
+	SSL_CTX_set_num_tickets(rig.server, 0); /* there are two, and no more */
+	rig_program(&rig, &program);
+	for (int i = 0; i < 5; i++) {
+		failed.id = rig_session(&rig, &program, &session, &anything);
+		assert_int_equal(msg_send(rig.connector, &internal_messages, MSG_DIAL_FAILED,
+					  &failed, "refused", 7, NULL),
+				 0);
+		RIG_UNTIL(&rig, session_is_over(&session));
+		session_close(&session);
+	}
+	close(program.fd);
+	rig_run_for(&rig, 2);
+	assert_true(resumes(&rig, &anything));
+	assert_true(resumes(&rig, &anything));
+	assert_false(resumes(&rig, &anything));
+	rig_deinit(&rig);
+}
+
 /* Whatever the verification depended on keeps sessions apart. */
 static void only_the_same_request_resumes(void **state unused_)
 {
@@ -605,6 +633,36 @@ static void new_trust_means_new_verification(void **state unused_)
 	rig_deinit(&rig);
 }
 
+/* The CA goes while the connector dials, when a ticket of its time is in the first flight. */
+static void a_flight_that_waits_offers_nothing_of_the_old_trust(void **state unused_)
+{
+	struct testing_identity other =
+		cert_new((struct cert_spec){.name = "other", .is_ca = true}, NULL);
+	struct program_session session;
+	struct program program;
+	struct peer peer;
+	struct rig rig;
+	uint64_t id;
+	int pair[2];
+
+	rig_init(&rig);
+	assert_false(resumes(&rig, &anything));
+	rig_program(&rig, &program);
+	id = rig_session(&rig, &program, &session, &anything);
+	rig_trust(&rig, other.x509);
+	tcp_pair(pair);
+	peer_init(&peer, rig.server, pair[1]);
+	rig.peers[0] = &peer;
+	rig_dialed(&rig, id, pair[0]);
+	RIG_UNTIL(&rig, session_is_over(&session));
+	session_expect_end(&session, TLSB_E_CERT_INCOMPLETE, "not trusted");
+	session_close(&session);
+	rig_forget(&rig, &peer);
+	testing_identity_free(&other);
+	close(program.fd);
+	rig_deinit(&rig);
+}
+
 static void a_withdrawn_ca_is_withdrawn_at_once(void **state unused_)
 {
 	struct testing_identity other =
@@ -651,8 +709,10 @@ int main(void)
 		TEST(a_request_to_renegotiate_does_not_disturb),
 		TEST(another_client_resumes_the_session),
 		TEST(a_ticket_is_not_sent_twice),
+		TEST(a_ticket_that_was_not_sent_is_kept),
 		TEST(only_the_same_request_resumes),
 		TEST(new_trust_means_new_verification),
+		TEST(a_flight_that_waits_offers_nothing_of_the_old_trust),
 		TEST(a_withdrawn_ca_is_withdrawn_at_once),
 	};
 
