@@ -47,8 +47,7 @@ int tlsb_info(const struct tlsb_session *session, struct tlsb_info *info, size_t
 		errno = ENOTCONN;
 		return -1;
 	}
-	/* From the worker: hostile.  Copied first, so that it cannot change while it is judged. */
-	memcpy(&copy, &session->channel.page->info, sizeof(copy));
+	page_copy(&copy, &session->channel.page->info, sizeof(copy)); /* from the worker: hostile */
 	copy.step_count = MIN(copy.step_count, (uint32_t)TLSB_INFO_STEPS);
 	info_make_printable(copy.cipher, sizeof(copy.cipher), ' ');
 	info_make_printable(copy.group, sizeof(copy.group), ' ');

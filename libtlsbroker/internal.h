@@ -63,6 +63,7 @@ struct tlsb_session {
 	int fd, theirs; /* a socket pair; the second until it is sent */
 	int timeout_ms;
 	bool hung;      /* the other end is closed */
+	bool ended;     /* the page says so: as the last call found it */
 	uint64_t hung_ms; /* since when it is not known who died */
 	bool fin;       /* tlsb_shutdown() was called */
 	uint32_t seen;  /* enum session_state: as the last call found it */

@@ -162,9 +162,12 @@ static bool hear_one(struct tlsb *tlsb)
 uint32_t open_listen(struct tlsb *tlsb, bool anew, char *ret_text)
 {
 	uint32_t refused;
+	unsigned heard = 0;
 
 	pthread_mutex_lock(&tlsb->lock);
-	while (!tlsb->gone && (anew || !tlsb->welcome) && hear_one(tlsb))
+	/* Not to the end: a worker that sends faster than we read would keep us here. */
+	while (heard++ < LIMIT_CHAN_BATCH && !tlsb->gone && (anew || !tlsb->welcome) &&
+	       hear_one(tlsb))
 		;
 	refused = anew || tlsb->gone ? tlsb->refused : TLSB_E_NONE;
 	if (refused && ret_text) {

@@ -135,22 +135,20 @@ static int fail_as_told(struct tlsb_session *session, struct control_page *page)
 		errno = ENOTCONN; /* both sides had said all that they had to say */
 		return -1;
 	}
-	/* From the worker: hostile.  Copied first, so that it cannot change while it is judged. */
-	memcpy(text, page->text, sizeof(text));
+	page_copy(text, page->text, sizeof(text)); /* from the worker: hostile */
 	info_make_printable(text, sizeof(text), ' ');
 	return session_fail(session, code, text);
 }
 
 static int fail_ended(struct tlsb_session *session)
 {
-	struct control_page *page = session->channel.page;
 	char text[LIMIT_TEXT + 1];
 	uint32_t refused;
 
 	if (session->code != TLSB_E_NONE)
 		return session_fail(session, session->code, NULL);
-	if (page && atomic_load_explicit(&page->ended, memory_order_seq_cst) != 0)
-		return fail_as_told(session, page);
+	if (session->ended)
+		return fail_as_told(session, session->channel.page);
 	refused = open_listen(session->tlsb, true, text);
 	if (refused)
 		return session_fail(session, refused, text);
@@ -198,7 +196,6 @@ int session_state(struct tlsb_session *session, bool *ret_over)
 {
 	const struct control_page *page;
 	uint32_t state;
-	bool over;
 
 	if (session->stage == STAGE_NEW || session->stage == STAGE_CLOSED) {
 		errno = ENOTCONN;
@@ -210,11 +207,11 @@ int session_state(struct tlsb_session *session, bool *ret_over)
 		return -1;
 	page = session->channel.page;
 	/* The end first: whatever state comes with it was written before. */
-	over = session->hung || atomic_load_explicit(&page->ended, memory_order_seq_cst) != 0;
+	session->ended = atomic_load_explicit(&page->ended, memory_order_seq_cst) != 0;
 	state = atomic_load_explicit(&page->state, memory_order_seq_cst);
 	if (state > STATE_ESTABLISHED)
 		return protocol_error(session, "the broker reports a state that does not exist");
 	session->seen = state;
-	*ret_over = over;
+	*ret_over = session->hung || session->ended;
 	return (int)state;
 }

@@ -203,16 +203,20 @@ ssize_t wait_for(struct tlsb_session *session, attempt_fn *attempt, void *arg, u
 
 void wait_after_read(struct tlsb_session *session)
 {
+	uint32_t found;
+
 	if (!session->polled)
 		return;
-	if (ready(session) == 0) {
+	found = ready(session);
+	if (found == 0) {
 		/* Nothing is left: so that the next poll() sleeps. */
 		take(session);
 		if (session->stage != STAGE_OPEN)
 			return;
 		arm(session);
+		found = ready(session);
 	}
-	if (ready(session) != 0)
+	if (found != 0)
 		keep_promise(session);
 }
 

@@ -46,7 +46,10 @@ static inline bool doorbell_answer(_Atomic uint32_t *peer_wants, uint32_t wants)
 {
 	if ((atomic_load_explicit(peer_wants, memory_order_seq_cst) & wants) == 0)
 		return false; /* the common case, without writing to the peer's cache line */
-	return (atomic_fetch_and_explicit(peer_wants, ~wants, memory_order_seq_cst) & wants) != 0;
+	/* Only we take bits away, so those are still up.  Asking the word again what it was would be
+	 * a loop of compare-and-exchange, which a peer that keeps changing it could keep us in. */
+	(void)atomic_fetch_and_explicit(peer_wants, ~wants, memory_order_seq_cst);
+	return true;
 }
 
 #endif

@@ -18,7 +18,9 @@
 #define TLSB_RING_PAGE_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "tlsbroker.h"
 #include "wire/limits.h"
@@ -61,6 +63,16 @@ struct control_page {
 	LINE_ALIGNED char text[LIMIT_TEXT + 1];
 	struct tlsb_info info;
 };
+
+/*
+ * Copy what an enemy may be changing.  The fence costs nothing: it tells the compiler that what is
+ * judged afterwards is the copy, never the original once more.
+ */
+static inline void page_copy(void *dst, const void *shared, size_t len)
+{
+	memcpy(dst, shared, len);
+	atomic_signal_fence(memory_order_seq_cst);
+}
 
 _Static_assert(sizeof(struct control_page) <= PAGE_BYTES, "the control page is one page");
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "words are shared with another process: no locks");

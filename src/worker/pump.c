@@ -9,6 +9,10 @@
 /* The most that one TLS record carries (RFC 8446, 5.1). */
 #define RECORD_BYTES 16384
 
+/* What a record counts for at least in its session's turn, since it costs a system call, too: else a
+ * program that writes byte after byte while we send could make one turn last for a second. */
+#define RECORD_SHARE 1024
+
 static void ring_bell(struct session *session)
 {
 	static const struct msg_bell bell;
@@ -147,7 +151,7 @@ enum pump pump_out(struct session *session, int *ret_error)
 		session->bytes_written += n;
 		counters_add(session->worker->child->counters, COUNTER_bytes_written, (int64_t)n);
 		session->unrung_tx += (uint32_t)n;
-		moved += n;
+		moved += MAX(n, (size_t)RECORD_SHARE);
 		if (session->unrung_tx >= LIMIT_BELL_BYTES)
 			pump_ring(session);
 	}
