@@ -50,7 +50,7 @@ BENCHES  := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
-all: $(B)/tlsbrokerd $(B)/tlsbroker-cli $(SO) $(LINKS) $(B)/libtlsbroker.a $(B)/tlsbroker.pc $(EXAMPLES) ## build everything
+all: $(B)/tlsbrokerd $(B)/tlsbroker-cli $(SO) $(LINKS) $(B)/libtlsbroker.a $(EXAMPLES) ## build everything
 .PHONY: all
 .DELETE_ON_ERROR:
 
@@ -79,10 +79,6 @@ $(B)/libtlsbroker.a: $(LIB_OBJ)
 	$(call say,AR,$@)ld -r -o $(B)/libtlsbroker-all.o $^ && \
 		objcopy --localize-hidden $(B)/libtlsbroker-all.o && \
 		rm -f $@ && ar rcs $@ $(B)/libtlsbroker-all.o
-
-$(B)/tlsbroker.pc: libtlsbroker/tlsbroker.pc.in Makefile
-	@mkdir -p $(@D)
-	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCDIR@|$(INCDIR)|; s|@VERSION@|$(VERSION)|' $< > $@
 
 # The command line tool is a user of the library, and of the wire for "status".
 $(B)/tlsbroker-cli: $(CLI_OBJ) $(B)/libtlsbroker.a $(addprefix $(B)/,src/wire/msg.o src/wire/errors.o src/wire/roles.o src/base/fd.o src/base/text.o)
@@ -118,7 +114,8 @@ install: all ## copy what was built below $(DESTDIR)$(PREFIX)
 	ln -sf $(notdir $(SO)) $(DESTDIR)$(LIBDIR)/libtlsbroker.so.$(SOVER)
 	ln -sf libtlsbroker.so.$(SOVER) $(DESTDIR)$(LIBDIR)/libtlsbroker.so
 	install -m 644 $(B)/libtlsbroker.a $(DESTDIR)$(LIBDIR)
-	install -m 644 $(B)/tlsbroker.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCDIR@|$(INCDIR)|; s|@VERSION@|$(VERSION)|' \
+		libtlsbroker/tlsbroker.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/tlsbroker.pc
 	install -m 644 include/tlsbroker.h $(DESTDIR)$(INCDIR)
 	for page in man/*.[1-8]; do \
 		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.} || exit 1; done
