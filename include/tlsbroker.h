@@ -262,7 +262,8 @@ TLSB_PUBLIC int tlsb_wait(struct tlsb_session *, int events, int timeout_ms);
 /*
  * How long connect, handshake, read, write and shutdown may block: 0 not at all (the default), -1
  * for ever, else milliseconds for each call, after which it fails with ETIMEDOUT and can be called
- * again.  EINVAL: less than -1.
+ * again.  While a session is being connected, a call whose time ends with the broker's deadline waits
+ * up to a quarter of a second more for what the broker says.  EINVAL: less than -1.
  */
 TLSB_PUBLIC int tlsb_set_timeout(struct tlsb_session *, int ms);
 

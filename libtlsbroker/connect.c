@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/macros.h"
 #include "base/text.h"
@@ -147,6 +148,7 @@ static int set_target(struct tlsb_session *session, const char *host, const char
 	session->deadline_ms = LIMIT_CONNECT_MS;
 	if (session->timeout_ms > 0)
 		session->deadline_ms = MIN((uint32_t)session->timeout_ms, LIMIT_CONNECT_MAX_MS);
+	session->deadline_end_ms = clock_ms() + session->deadline_ms;
 	session->stage = STAGE_ASKING;
 	return 0;
 }

@@ -80,6 +80,7 @@ struct tlsb_session {
 	char host[LIMIT_HOST + 1];
 	uint16_t port;
 	uint32_t deadline_ms;
+	uint64_t deadline_end_ms; /* when the broker gives up, as we count it */
 	size_t ca_sent;
 	struct channel channel;
 	uint64_t looked_ms; /* when a pure poller's broker was last seen alive */

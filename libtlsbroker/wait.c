@@ -27,6 +27,9 @@
 /* How often a session that takes no bells looks whether its worker is still alive. */
 #define LOOK_ALIVE_MS 100
 
+/* How long a call that ends when the broker's deadline does waits for what the broker says then. */
+#define LAST_WORD_MS 250
+
 #define NEVER UINT64_MAX
 
 /*
@@ -185,13 +188,25 @@ static ssize_t try_until(struct tlsb_session *session, attempt_fn *attempt, void
 	}
 }
 
+/* Until when a call that begins now may block. */
+static uint64_t end_of_call(const struct tlsb_session *session)
+{
+	uint64_t end_ms, deadline_ms = session->deadline_end_ms;
+
+	if (session->timeout_ms <= 0)
+		return NEVER;
+	end_ms = clock_ms() + (uint64_t)session->timeout_ms;
+	/* The timeout that became the deadline would end a moment too early to hear what was slow. */
+	if (session->seen < STATE_ESTABLISHED && end_ms >= deadline_ms)
+		end_ms = MAX(end_ms, deadline_ms + LAST_WORD_MS);
+	return end_ms;
+}
+
 ssize_t wait_for(struct tlsb_session *session, attempt_fn *attempt, void *arg, uint32_t wants)
 {
-	uint64_t end_ms = NEVER;
+	uint64_t end_ms = end_of_call(session);
 	ssize_t r;
 
-	if (session->timeout_ms > 0)
-		end_ms = clock_ms() + (uint64_t)session->timeout_ms;
 	do
 		r = session->timeout_ms == 0 ? try_now(session, attempt, arg, wants) :
 					       try_until(session, attempt, arg, wants, end_ms);

@@ -170,6 +170,36 @@ static void tells_the_worker_the_programs_deadline(void **state unused_)
 	rig_close(&rig);
 }
 
+static void waits_for_what_the_broker_says_at_the_deadline(void **state unused_)
+{
+	struct rig rig;
+	pid_t pid;
+	int status;
+
+	start(&rig);
+	rig_new_session(&rig);
+	tlsb_set_timeout(rig.session, 200);
+	pid = fork();
+	if (pid == 0) {
+		struct pollfd pfd = { .fd = rig.main, .events = POLLIN };
+
+		poll(&pfd, 1, -1);
+		rig_take_session(&rig);
+		pfd.fd = rig.socket;
+		poll(&pfd, 1, -1);
+		rig_take_connect(&rig);
+		usleep(220000);
+		rig_refuse(rig.socket, TLSB_E_TIMEOUT, "too slow");
+		_exit(0);
+	}
+	assert_fails(tlsb_connect(rig.session, RIG_HOST, RIG_PORT), ETIMEDOUT);
+	assert_int_equal(tlsb_error_code(rig.session), TLSB_E_TIMEOUT);
+	assert_string_equal(tlsb_error_text(rig.session), "too slow");
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	rig_close(&rig);
+}
+
 /* ---- how it ends ---- */
 
 static void assert_ended(struct tlsb_session *session, uint32_t code, const char *text)
@@ -517,6 +547,7 @@ int main(void)
 		TEST(nothing_of_the_program_leaves_before_the_handshake),
 		TEST(reads_finish_the_handshake_by_themselves),
 		TEST(tells_the_worker_the_programs_deadline),
+		TEST(waits_for_what_the_broker_says_at_the_deadline),
 		TEST(reports_every_refusal_of_a_session),
 		TEST(reports_every_end_in_every_state),
 		TEST(has_a_text_of_its_own_for_every_code),
