@@ -9,7 +9,8 @@
  * has moved nothing, and is called again, right away or when tlsb_fd() is readable.  The library
  * has no globals, makes no threads, touches no signals (it never raises SIGPIPE), and allocates
  * nothing on the read and write path.  Different handles may be used from different threads; one
- * session belongs to one thread at a time.  After fork() a child must not use its parent's handles.
+ * session belongs to one thread at a time.  After fork() a child must not use its parent's handles,
+ * nor free them.
  *
  * errno, wherever a call does not say more:
  *   EWOULDBLOCK   not finished; call again            EINVAL        a parameter is unusable
