@@ -53,13 +53,14 @@ static enum exit_code broker_failed(const struct options *options, int error)
 			strerror(error));
 }
 
-static enum exit_code set_failed(const char *what)
+/* EXPECTED: what ARGUMENT should have been. */
+static enum exit_code set_failed(const char *argument, const char *expected)
 {
 	int error = errno;
 
 	if (error == EINVAL)
-		return complain(EXIT_USAGE, what, "the argument cannot be used");
-	return complain(exits_from_errno(error), what, "%s", strerror(error));
+		return complain(EXIT_USAGE, argument, "%s", expected);
+	return complain(exits_from_errno(error), argument, "%s", strerror(error));
 }
 
 /* The file may be a pipe: --ca <(command).  0, or an errno. */
@@ -97,19 +98,21 @@ static enum exit_code set_ca(struct tlsb_config *config, const char *path)
 static enum exit_code configure(struct tlsb_config *config, const struct options *options)
 {
 	if (options->name && tlsb_config_set_server_name(config, options->name) < 0)
-		return set_failed("--name");
+		return set_failed(options->name, "--name must be a host name or an IP address");
 	if (options->alpn && tlsb_config_set_alpn(config, options->alpn) < 0)
-		return set_failed("--alpn");
+		return set_failed(options->alpn, "--alpn must be protocols separated by commas, "
+						 "255 bytes at most");
 	if (options->ciphers && tlsb_config_set_ciphers(config, options->ciphers) < 0)
-		return set_failed("--ciphers");
+		return set_failed(options->ciphers, "--ciphers must be names of cipher suites "
+						    "separated by colons, 511 bytes at most");
 	if (tlsb_config_set_versions(config, options->version_min, options->version_max) < 0)
-		return set_failed("--min-version");
+		return set_failed("--min-version", "cannot be used");
 	if (tlsb_config_set_family(config, options->family) < 0)
-		return set_failed("-4, -6");
+		return set_failed("-4, -6", "cannot be used");
 	if (options->no_resumption && tlsb_config_set_resumption(config, 0) < 0)
-		return set_failed("--no-resume");
+		return set_failed("--no-resume", "cannot be used");
 	if (options->insecure && tlsb_config_insecure_no_verify(config) < 0)
-		return set_failed("--insecure");
+		return set_failed("--insecure", "cannot be used");
 	return options->ca ? set_ca(config, options->ca) : EXIT_OK;
 }
 

@@ -15,6 +15,9 @@ static int dial(const char *path, int *ret_fd)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	cleanup_close_ int fd = -1;
 
+	/* As the library does: an empty path would be an abstract name, which anybody may take. */
+	if (path[0] == '\0')
+		return -ENOENT;
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	text_copy(address.sun_path, sizeof(address.sun_path), path);

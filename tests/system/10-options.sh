@@ -44,6 +44,23 @@ bad_usage()
 }
 prove "wrong usage is one line and status 2" bad_usage
 
+bad_settings()
+{
+	expect 2 tlsbroker-cli connect --name 'a b' localhost:1 2>&1 | grep 'a b: --name must be'
+	expect 2 tlsbroker-cli connect --alpn h2, localhost:1 2>&1 | grep 'h2,: --alpn must be'
+	expect 2 tlsbroker-cli connect --ciphers 'HIGH:!MD5' localhost:1 2>&1 |
+		grep 'HIGH:!MD5: --ciphers must be'
+}
+prove "a setting that cannot be used is named, with what it should have been" bad_settings
+
+no_abstract_socket()
+{
+	expect 7 tlsbroker-cli status --socket '' 2>&1 | grep 'No such file'
+	expect 7 tlsbroker-cli connect --socket '' localhost:1 2>&1 | grep 'No such file'
+	TLSBROKER_SOCKET='' expect 7 tlsbroker-cli status 2>&1 | grep 'No such file'
+}
+prove "an empty socket path is no abstract name, which anybody could listen on" no_abstract_socket
+
 no_switch()
 {
 	needs_plain_build
