@@ -55,6 +55,11 @@ prove()
 	shift
 	( set -e; exec 9> "$TMP/trace"; BASH_XTRACEFD=9; set -x; "$@" ) > "$TMP/said" 2>&1
 	status=$?
+	if [ -e "$TMP/unexpected" ]; then
+		cat "$TMP/unexpected" >> "$TMP/said"
+		rm "$TMP/unexpected"
+		status=1
+	fi
 	if [ $status = 77 ]; then
 		echo "skip - $sentence: $(tail -n 1 "$TMP/said")"
 	elif [ $status = 0 ]; then
@@ -137,7 +142,10 @@ expect()
 	shift
 	"$@" || status=$?
 	echo "exit status $status, wanted $wanted"
-	[ "$status" = "$wanted" ]
+	[ "$status" = "$wanted" ] && return
+	# The shell does not look at the status of a command in front of a pipe: prove does.
+	echo "$* ended with $status, not $wanted" >> "$TMP/unexpected"
+	return 1
 }
 
 # deny COMMAND...: the command fails.
