@@ -47,7 +47,8 @@ static int open_channel(struct session *session)
 		fd_close(fd);
 		return -ENOMEM;
 	}
-	return chan_send(&session->chan, CLIENT_MSG_OPENED, &opened, NULL, 0, &fd);
+	r = chan_send(&session->chan, CLIENT_MSG_OPENED, &opened, NULL, 0, &fd);
+	return r == -EPIPE ? 0 : r; /* the program has gone: that is read from its socket next */
 }
 
 int session_on_connect(struct chan *chan, struct msg *msg)

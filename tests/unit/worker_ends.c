@@ -441,6 +441,38 @@ static void a_session_may_be_given_up_at_any_stage(void **state unused_)
 	rig_deinit(&rig);
 }
 
+static void keep_text(void *arg, enum log_level level unused_, const char *text,
+		      const struct log_pair *pairs unused_, size_t count unused_)
+{
+	snprintf(arg, LIMIT_TEXT, "%s", text);
+}
+
+/* Asked for and given up in one breath: the program has gone, the broker lacks nothing. */
+static void a_session_that_is_given_up_at_once_is_no_shortage(void **state unused_)
+{
+	struct program_session session;
+	char text[LIMIT_TEXT];
+	struct program program;
+	struct rig rig;
+
+	rig_init(&rig);
+	rig_program(&rig, &program);
+	log_set_sink(keep_text, text, LOG_L_DEBUG);
+	for (int clean = 0; clean < 2; clean++) {
+		text[0] = '\0';
+		program_open(&program, &session);
+		session_ask(&session, &anything);
+		if (clean)
+			session_disconnect(&session);
+		session_close(&session);
+		rig_turn(&rig);
+		assert_string_equal(text, "session closed");
+		rig_expect_no_sessions(&rig);
+	}
+	close(program.fd);
+	rig_deinit(&rig);
+}
+
 /* CA parts and a goodbye at once: nobody broke anything. */
 static void a_session_may_be_given_up_while_it_brings_certificates(void **state unused_)
 {
@@ -716,6 +748,7 @@ int main(void)
 		TEST(a_lingering_session_is_given_up),
 		TEST(waiting_for_the_servers_end_costs_no_time),
 		TEST(a_session_may_be_given_up_at_any_stage),
+		TEST(a_session_that_is_given_up_at_once_is_no_shortage),
 		TEST(a_session_may_be_given_up_while_it_brings_certificates),
 		TEST(a_deadline_covers_dialling_and_handshake),
 		TEST(what_the_connector_says_reaches_the_program),
