@@ -103,8 +103,8 @@ enum tlsb_error {
  *
  * Does not wait for the broker to answer: what the broker refuses (EMFILE, EACCES) is reported, with
  * its text, by the first session.  Returns a handle for tlsb_close(), or NULL with errno:
- * ENOENT or ECONNREFUSED, no broker is running there; EAGAIN, its queue of new clients is full;
- * ENAMETOOLONG, EMFILE, ENOMEM.
+ * ENOENT or ECONNREFUSED, no broker is running there; EAGAIN, its queue of new clients was full for a
+ * second, in which this call waited for a place; ENAMETOOLONG, EMFILE, ENOMEM.
  */
 TLSB_PUBLIC struct tlsb *tlsb_open(const char *socket_path);
 
@@ -113,8 +113,8 @@ TLSB_PUBLIC void tlsb_close(struct tlsb *);
 
 /*
  * Who the broker says that this program is: the badge's name, for example "uid:1000".  Owned by the
- * handle.  The only call that may wait without a timeout having been set: until the broker's first
- * answer, one second at most.  NULL with errno EWOULDBLOCK if it has not come by then, or with the
+ * handle.  Besides tlsb_open() the only call that may wait without a timeout having been set: until
+ * the broker's first answer, one second at most.  NULL with errno EWOULDBLOCK if it has not come by then, or with the
  * errno of the refusal or of the broker's end.
  */
 TLSB_PUBLIC const char *tlsb_badge(const struct tlsb *);

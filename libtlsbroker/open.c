@@ -1,9 +1,11 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,6 +19,29 @@
 /* How long tlsb_badge() waits for the broker's first word. */
 #define BADGE_WAIT_MS 1000
 
+/* How long tlsb_open() waits for a place in the broker's queue. */
+#define QUEUE_WAIT_MS 1000
+
+/*
+ * Who waits for a place in a full queue gets one in his turn.  Who only tries, now and then, gets none
+ * as long as others wait: so this connect() may block.  0, or -1 with errno.
+ */
+static int connect_in_turn(int fd, const struct sockaddr_un *address)
+{
+	const struct timeval patience = { QUEUE_WAIT_MS / 1000, QUEUE_WAIT_MS % 1000 * 1000 };
+	uint64_t end = clock_ms() + QUEUE_WAIT_MS;
+	int r;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
+		return -1;
+	do
+		r = connect(fd, (const struct sockaddr *)address, sizeof(*address));
+	while (r < 0 && errno == EINTR && clock_ms() < end);
+	if (r < 0 && errno == EINTR)
+		errno = EAGAIN;
+	return r < 0 ? -1 : fcntl(fd, F_SETFL, O_NONBLOCK);
+}
+
 /* A socket connected to PATH, or -1 with errno. */
 static int dial(const char *path, struct sockaddr_un *ret_address)
 {
@@ -29,8 +54,8 @@ static int dial(const char *path, struct sockaddr_un *ret_address)
 		return -1;
 	}
 	text_copy(address.sun_path, sizeof(address.sun_path), path);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect_in_turn(fd, &address) < 0)
 		return -1;
 	*ret_address = address;
 	return fd_steal(&fd);

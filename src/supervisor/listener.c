@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/text.h"
+#include "wire/limits.h"
 
 /* Two daemons that start at once take turns; a lock that is held longer is somebody's mischief. */
 #define LOCK_TRIES 20
@@ -120,7 +121,7 @@ static int bind_and_listen(struct listener *listener, struct failure *failure)
 	 */
 	mask = umask(0111);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    listen(fd, SOMAXCONN) < 0)
+	    listen(fd, LIMIT_CLIENTS_QUEUED) < 0)
 		r = -errno;
 	umask(mask);
 	if (r == 0 && fstatat(AT_FDCWD, listener->path, &st, AT_SYMLINK_NOFOLLOW) < 0)

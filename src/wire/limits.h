@@ -41,6 +41,13 @@
 /* Clients that wait in the frontdoor for their worker to be started. */
 #define LIMIT_CLIENTS_WAITING 1024
 
+/*
+ * Clients that the kernel lets wait until the frontdoor accepts them.  Whoever floods the broker with
+ * connections keeps this queue full, and everybody waits behind him: some milliseconds for so many.
+ * The library waits for a place in it.
+ */
+#define LIMIT_CLIENTS_QUEUED 128
+
 /* Descriptors: two for a session, one for a client, a few of its own. */
 #define LIMIT_WORKER_FILES    (2 * LIMIT_SESSIONS_PER_UID + LIMIT_CLIENTS_PER_UID * 2 + 64)
 #define LIMIT_FRONTDOOR_FILES (LIMIT_CLIENTS_WAITING + LIMIT_WORKERS + 64)
@@ -87,6 +94,9 @@
 
 /* A client that waits for its worker: longer than the back-off after a worker's death. */
 #define LIMIT_WAIT_MS 10000
+
+/* A user's refusals are logged once in so long: who is refused can be back at once. */
+#define LIMIT_REFUSAL_LOG_MS 1000
 
 /* Out of descriptors, the frontdoor lets clients wait in the kernel for so long. */
 #define LIMIT_ACCEPT_PAUSE_MS 100

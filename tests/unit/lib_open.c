@@ -3,6 +3,7 @@
  */
 #include "lib_rig.h"
 
+#include <pthread.h>
 #include <sys/stat.h>
 
 static void reports_a_broker_that_is_not_there(void **state unused_)
@@ -30,6 +31,62 @@ static void reports_a_broker_that_is_not_there(void **state unused_)
 	path[107] = '\0';
 	assert_null(tlsb_open(path));
 	assert_int_equal(errno, ENOENT);
+	rmdir(rig.folder);
+}
+
+/* Fills the broker's queue, and leaves behind how many it took. */
+static unsigned fill_queue(const struct rig *rig, int fds[], unsigned count)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	memcpy(address.sun_path, rig->path, strlen(rig->path) + 1);
+	for (unsigned i = 0; i < count; i++) {
+		fds[i] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (connect(fds[i], (struct sockaddr *)&address, sizeof(address)) == 0)
+			continue;
+		assert_int_equal(errno, EAGAIN);
+		fd_close(fds[i]);
+		return i;
+	}
+	fail();
+	return 0;
+}
+
+static void *make_room(void *arg)
+{
+	struct rig *rig = arg;
+
+	usleep(50000);
+	return (void *)(intptr_t)accept(rig->listener, NULL, NULL);
+}
+
+/* Somebody floods the broker: a new program waits for its turn, but not for ever. */
+static void waits_for_a_place_in_the_queue(void **state unused_)
+{
+	uint64_t began;
+	pthread_t thread;
+	unsigned count;
+	void *accepted;
+	struct rig rig;
+	int fds[100];
+
+	rig_listen(&rig);
+	count = fill_queue(&rig, fds, 100);
+	assert_int_equal(pthread_create(&thread, NULL, make_room, &rig), 0);
+	rig.tlsb = tlsb_open(rig.path);
+	assert_non_null(rig.tlsb);
+	assert_int_equal(pthread_join(thread, &accepted), 0);
+
+	began = clock_ms();
+	assert_null(tlsb_open(rig.path));
+	assert_int_equal(errno, EAGAIN);
+	assert_in_range(clock_ms() - began, 900, 5000);
+
+	fd_close((int)(intptr_t)accepted);
+	for (unsigned i = 0; i < count; i++)
+		fd_close(fds[i]);
+	tlsb_close(rig.tlsb);
+	rig_stop_listening(&rig);
 	rmdir(rig.folder);
 }
 
@@ -390,6 +447,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(reports_a_broker_that_is_not_there),
+		TEST(waits_for_a_place_in_the_queue),
 		TEST(looks_where_the_environment_says),
 		TEST(looks_for_the_users_own_broker),
 		TEST(learns_its_badge_once),
