@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "wire/errors.h"
@@ -60,14 +61,28 @@ static void drop_unread(int fd)
 	ticking(0);
 }
 
+/* One line for many refusals; COUNTER_clients_refused has them all. */
+static bool worth_a_line(struct frontdoor *frontdoor, uint32_t uid, enum tlsb_error error)
+{
+	struct refusal *last = &frontdoor->refusals[uid % BADGE_BUCKETS];
+	uint64_t now = clock_ms();
+
+	if (last->uid == uid && last->error == error &&
+	    now - last->logged_ms < LIMIT_REFUSAL_LOG_MS)
+		return false;
+	*last = (struct refusal){ .logged_ms = now, .uid = uid, .error = error };
+	return true;
+}
+
 void caller_refuse(struct frontdoor *frontdoor, int fd, const struct ucred *peer,
 		   enum tlsb_error error, const char *text)
 {
 	const struct msg_refused body = { .error = error };
 
-	log_event(LOG_L_NOTICE, text, { FIELD_UID, LOG_NUMBER(peer->uid) },
-		  { FIELD_CLIENT, LOG_NUMBER(peer->pid) },
-		  { FIELD_OUTCOME, error_info(error)->name });
+	if (worth_a_line(frontdoor, peer->uid, error))
+		log_event(LOG_L_NOTICE, text, { FIELD_UID, LOG_NUMBER(peer->uid) },
+			  { FIELD_CLIENT, LOG_NUMBER(peer->pid) },
+			  { FIELD_OUTCOME, error_info(error)->name });
 	counters_add(frontdoor->child->counters, COUNTER_clients_refused, 1);
 	drop_unread(fd);
 	/* Its socket is empty, so this fails only when the client has gone already. */

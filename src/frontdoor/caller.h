@@ -19,7 +19,7 @@ int caller_prepare(void);
 /* Close a client's socket without waiting for anything that came with it. */
 void caller_close(int fd);
 
-/* Tell a client why it cannot stay, and the log; FD is closed. */
+/* Tell a client why it cannot stay, and now and then the log; FD is closed. */
 void caller_refuse(struct frontdoor *frontdoor, int fd, const struct ucred *peer,
 		   enum tlsb_error error, const char *text);
 

@@ -67,9 +67,16 @@ struct door {
 	uint64_t logged_ms;
 };
 
+/* The last line about a refusal; by uid, modulo a bucket. */
+struct refusal {
+	uint64_t logged_ms;
+	uint32_t uid, error;
+};
+
 struct frontdoor {
 	struct child *child;
 	struct door door;
+	struct refusal refusals[BADGE_BUCKETS];
 	LIST_HEAD(, badge) badges[BADGE_BUCKETS];
 	TAILQ_HEAD(, badge) idle;   /* SERVING and without clients, longest first */
 	struct waiter_list waiting; /* all of them, longest first */

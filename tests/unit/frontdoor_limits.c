@@ -8,6 +8,8 @@
 #include <sys/epoll.h>
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "frontdoor/caller.h"
 #include "frontdoor/waiting.h"
 
 static void refuses_the_client_after_the_last_of_one_user(void **state unused_)
@@ -300,6 +302,37 @@ static struct rlimit lower_files(int count)
 	return old;
 }
 
+static void count_line(void *arg, enum log_level level unused_, const char *text unused_,
+		       const struct log_pair *pairs unused_, size_t count unused_)
+{
+	unsigned *lines = arg;
+
+	(*lines)++;
+}
+
+/* Who is refused comes back at once: the log has a line for that, and not one for each time. */
+static void logs_refusals_once_a_second(void **state unused_)
+{
+	const struct ucred one = { .uid = 1 }, two = { .uid = 2 };
+	unsigned lines = 0;
+	struct rig rig;
+
+	rig_init(&rig);
+	log_set_sink(count_line, &lines, LOG_L_DEBUG);
+	for (int i = 0; i < 100; i++) {
+		int pair[2];
+
+		assert_int_equal(fd_seqpacket_pair(pair), 0);
+		caller_refuse(rig_frontdoor(&rig), pair[0], i % 2 ? &one : &two, TLSB_E_QUOTA,
+			      "too many");
+		rig_expect_refused(pair[1], TLSB_E_QUOTA, "too many");
+	}
+	assert_int_equal(rig_count(&rig, COUNTER_clients_refused), 100);
+	assert_in_range(lines, 2, 6); /* more if the hundred took seconds */
+	log_set_sink(NULL, NULL, LOG_L_DEBUG);
+	rig_deinit(&rig);
+}
+
 static int lowest_free_fd(void)
 {
 	int fd = epoll_create1(EPOLL_CLOEXEC);
@@ -444,6 +477,7 @@ int main(void)
 		TEST(does_not_take_a_new_worker_for_idle),
 		TEST(keeps_clients_that_a_slow_worker_does_not_take),
 		TEST(brings_waiting_clients_to_the_next_worker),
+		TEST(logs_refusals_once_a_second),
 		TEST(refuses_clients_before_the_last_descriptors_go),
 		TEST(waits_instead_of_spinning_when_no_descriptor_is_left),
 		TEST(is_not_held_up_by_descriptors_that_linger),
