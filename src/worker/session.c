@@ -41,6 +41,8 @@ static void session_free(struct session *session)
 		quota_give_ca(&worker->quota, session->request->ca_len);
 	session->request = request_free(session->request);
 	quota_give_session(&worker->quota, session->capacity);
+	if (worker->quota.sessions <= worker->sessions_most / 2)
+		worker_sweep_soon(worker);
 	counters_add(worker->child->counters, COUNTER_sessions, -1);
 	counters_add(worker->child->counters, COUNTER_ring_bytes, -2 * (int64_t)session->capacity);
 	channel_deinit(&session->channel);
@@ -226,6 +228,7 @@ int session_new(struct worker *worker, struct client *client, int fd)
 		return r;
 	}
 	session->number = ++worker->sessions_seen;
+	worker->sessions_most = MAX(worker->sessions_most, worker->quota.sessions);
 	LIST_INSERT_HEAD(&worker->all_sessions, session, in_worker);
 	LIST_INSERT_HEAD(&client->sessions, session, in_client);
 	counters_add(worker->child->counters, COUNTER_sessions_opened, 1);

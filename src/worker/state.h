@@ -25,15 +25,16 @@ struct worker {
 	LIST_HEAD(, session) all_sessions;
 	uint32_t client_count;
 	uint64_t sessions_seen;
+	uint32_t sessions_most; /* at once, since memory was given back */
 	uint32_t uid;
 	char badge[LIMIT_BADGE + 1];
 	bool draining;
 	struct event *drain_end;
 	uint64_t status_tags;
-	struct event *sweep; /* pending while some session may have pages to give back */
+	struct event *sweep; /* pending while there may be memory to give back */
 };
 
-/* Data came: look for idle sessions later.  No timer runs while all are idle. */
+/* Data came, or sessions ended: look for idle memory later.  No timer runs while all are idle. */
 void worker_sweep_soon(struct worker *worker);
 
 /* Ends the process when it drains and nothing is left to wait for. */

@@ -1,6 +1,7 @@
 #include "worker/worker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,6 +38,18 @@ void worker_sweep_soon(struct worker *worker)
 		evtimer_add(worker->sweep, &later);
 }
 
+/*
+ * What sessions leave behind, the heap keeps: something that lives on lies above it.  Thousands of
+ * sessions leave a hundred megabytes.  Once half of the most have ended, the kernel gets them back.
+ */
+static void trim_heap(struct worker *worker)
+{
+	if (worker->quota.sessions > worker->sessions_most / 2)
+		return;
+	malloc_trim(0);
+	worker->sessions_most = worker->quota.sessions;
+}
+
 static void on_sweep(evutil_socket_t fd unused_, short what unused_, void *arg)
 {
 	struct worker *worker = arg;
@@ -45,6 +58,7 @@ static void on_sweep(evutil_socket_t fd unused_, short what unused_, void *arg)
 
 	LIST_FOREACH(session, &worker->all_sessions, in_worker)
 		again = session_sweep(session) || again;
+	trim_heap(worker);
 	if (again)
 		worker_sweep_soon(worker);
 }
