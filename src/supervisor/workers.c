@@ -99,7 +99,6 @@ static void spare_died(struct workers *workers, struct worker *worker, const cha
 	const struct process *process = worker->process;
 	uint32_t wait;
 
-	workers->spare = NULL;
 	if (supervisor->phase == PHASE_STARTING) {
 		supervisor_fail(supervisor, role_name(ROLE_WORKER), reason);
 		return;
@@ -122,6 +121,8 @@ static void on_over(struct process *process)
 
 	process_reason(process, reason, sizeof(reason));
 	TAILQ_REMOVE(&workers->list, worker, next);
+	if (workers->spare == worker)
+		workers->spare = NULL; /* also while we stop: a status may still be asked for */
 	if (worker->state == ROW_STATE_DRAINING)
 		workers->draining--;
 	else if (worker->seat)
