@@ -176,8 +176,9 @@ int session_not_yet(struct tlsb_session *session, bool over)
 /* A session without a channel: ask for one, or wait for the answer. */
 static int state_before_channel(struct tlsb_session *session)
 {
-	/* Receive, then send: so no bell that calls us back to send more is taken without sending. */
-	if (session->ca_sent > 0 || session->self_rung)
+	/* Receive, then send: so no bell that calls us back to send more is taken without sending; and
+	 * what lies in the socket does not keep us from sleeping while it is full. */
+	if (session->self_rung || (session->stage == STAGE_ASKING && session->theirs < 0))
 		session_receive(session);
 	if (session->stage == STAGE_ASKING && !session->hung && connect_ask(session) < 0)
 		return -1;
