@@ -36,6 +36,7 @@ LIB_SRC  := $(wildcard libtlsbroker/*.c) src/base/fd.c src/base/text.c src/wire/
 SRC      := $(wildcard src/*.c src/*/*.c)
 CLI_SRC  := $(wildcard tools/*.c)
 UNIT_SRC := $(wildcard tests/unit/*.c tests/hostile/*.c tests/sandbox/*.c)
+FUZZ_SRC := $(filter-out tests/fuzz/stage.c tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c))
 
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/pic/%.o)
 OBJ      := $(SRC:%.c=$(B)/%.o)
@@ -45,6 +46,7 @@ SO       := $(B)/libtlsbroker.so.$(VERSION)
 LINKS    := $(B)/libtlsbroker.so.$(SOVER) $(B)/libtlsbroker.so
 EXAMPLES := $(patsubst %.c,$(B)/%,$(wildcard examples/*.c))
 HELPERS  := $(patsubst %.c,$(B)/%,$(wildcard tests/lib/*.c))
+FUZZERS  := $(FUZZ_SRC:%.c=$(B)/%)
 BENCHES  := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
 
 Q := $(if $(V),,@)
@@ -93,6 +95,14 @@ TESTED := $(filter-out $(B)/src/main.o,$(OBJ)) $(filter $(B)/pic/libtlsbroker/%,
 $(UNITS): %: %.o $(TESTED)
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(PKG_LIBS) $(shell pkg-config --libs cmocka)
 
+# Fuzz targets: the same objects, but the kernel and the event loop that they see are tests/fuzz/stage.c's.
+# main is replay.c's, which runs over the seeds; or libFuzzer's (.ci/fuzz).
+FUZZ_MAIN ?= $(B)/tests/fuzz/replay.o
+STAGED = $(shell sed -nE 's/^REAL.[^,]*, ([A-Za-z0-9_]+),.*/\1/p' tests/fuzz/stage.c tests/fuzz/$(@F).c)
+$(FUZZERS): %: %.o $(B)/tests/fuzz/stage.o $(TESTED) $(filter %.o,$(FUZZ_MAIN)) tests/fuzz/stage.c
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(filter-out %.o,$(FUZZ_MAIN)) \
+		$(STAGED:%=-Wl$(comma)--wrap=%) $(PKG_LIBS) $(shell pkg-config --libs jansson)
+
 # Programs that the system tests and benchmarks run; they use the public library as anybody would.
 # Those that use only one of it and OpenSSL get nothing of the other.
 $(B)/tests/lib/%: $(B)/tests/lib/%.o $(B)/libtlsbroker.a
@@ -100,10 +110,11 @@ $(B)/tests/lib/%: $(B)/tests/lib/%.o $(B)/libtlsbroker.a
 $(B)/bench/%: $(B)/bench/%.o $(B)/libtlsbroker.a
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -Wl,--as-needed -o $@ $^ $(shell pkg-config --libs openssl)
 
-units: $(UNITS) ## build the unit tests
+units: $(UNITS) $(FUZZERS) ## build the unit tests
 helpers: $(HELPERS) ## build the programs that the system tests run
 benches: $(BENCHES) ## build the benchmarks
-.PHONY: units helpers benches
+fuzzers: $(FUZZERS)
+.PHONY: units helpers benches fuzzers
 
 install: all ## copy what was built below $(DESTDIR)$(PREFIX)
 	install -d $(addprefix $(DESTDIR),$(SBINDIR) $(BINDIR) $(LIBDIR)/pkgconfig $(INCDIR) \
@@ -131,6 +142,8 @@ check: ## install what is missing, run every test, end with one summary line
 	@B=$(B) .ci/check
 abuse: ## every attack at full length, and how many were survived
 	@B=$(B) .ci/abuse
+fuzz: ## look for inputs that break something: SECONDS=60 for each target, two at a time
+	@FUZZ_SECONDS=$(or $(SECONDS),60) .ci/fuzz
 check-nspawn: all helpers ## the units under a real systemd (root)
 	@B=$(B) tests/nspawn/run
 bench: all benches ## what the broker costs, as ratios to OpenSSL in the program itself
@@ -139,7 +152,7 @@ docs: ## write the generated tables of docs/ and man/ again
 	@docs/update
 check-docs: ## are the generated tables up to date?
 	@docs/update --check
-.PHONY: demo check abuse check-nspawn bench docs check-docs
+.PHONY: demo check abuse fuzz check-nspawn bench docs check-docs
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | sort | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
