@@ -11,21 +11,23 @@ int identity_is_root(void)
 	return getuid() == 0 || geteuid() == 0;
 }
 
-int identity_find(const char *name, const char *default_name, struct identity *ret_identity,
+int identity_find(const char *given, const char *default_name, struct identity *ret_identity,
 		  struct failure *failure)
 {
 	const struct passwd *entry;
+	const char *name;
 
-	if (!name && !identity_is_root()) {
+	if (!given && !identity_is_root()) {
 		*ret_identity = (struct identity){ getuid(), getgid() };
 		return 0;
 	}
-	name = name ? name : default_name;
+	name = given ? given : default_name;
 	errno = 0;
 	entry = getpwnam(name);
 	if (!entry)
-		return failure_set(failure, -ENOENT, "--user %s: %s", name,
-				   errno ? strerror(errno) : "there is no such user");
+		return failure_set(failure, -ENOENT, "--user %s: %s%s", name,
+				   errno ? strerror(errno) : "there is no such user",
+				   given ? "" : "; make it, or say --user NAME");
 	if (entry->pw_uid == 0 || entry->pw_gid == 0)
 		return failure_set(failure, -EPERM, "--user %s: must not be root", name);
 	if (!identity_is_root() && entry->pw_uid != getuid())

@@ -18,10 +18,10 @@ struct identity {
 int identity_is_root(void);
 
 /*
- * Who to be: NAME, which must not be root; without privileges only oneself.  NAME may be NULL: then
+ * Who to be: GIVEN, which must not be root; without privileges only oneself.  GIVEN may be NULL: then
  * DEFAULT_NAME for root, oneself for anybody else.  0 or -errno.
  */
-int identity_find(const char *name, const char *default_name, struct identity *ret_identity,
+int identity_find(const char *given, const char *default_name, struct identity *ret_identity,
 		  struct failure *failure);
 
 /* Become that user for good.  0 or -errno: the daemon must not go on. */

@@ -87,6 +87,8 @@ keeps_no_root()
 	needs_root
 	refuses 1 'root' --user root --socket "$SOCKET" --trust "$PKI/root.pem"
 	refuses 1 'no-such-user' --user no-such-user --socket "$SOCKET" --trust "$PKI/root.pem"
+	getent passwd tlsbroker ||
+		refuses 1 'say --user' --socket "$SOCKET" --trust "$PKI/root.pem"
 }
 prove "started as root it wants to become somebody else who exists" keeps_no_root
 
