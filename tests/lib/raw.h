@@ -113,13 +113,15 @@ static inline int session(int main_fd)
 
 static inline size_t connect_message(union message *message, const char *host, uint16_t port)
 {
-	size_t len = strnlen(host, LIMIT_HOST);
+	const size_t len = strlen(host);
 	struct {
 		struct msg_connect body;
 		char host[LIMIT_HOST];
 	} it = { .body = { .deadline_ms = 5000, .family = AF_UNSPEC, .port = port,
 			   .host_len = (uint16_t)len } };
 
+	if (len > LIMIT_HOST)
+		abort();
 	memcpy(it.host, host, len);
 	return put(message, CLIENT_MSG_CONNECT, &it, offsetof(__typeof__(it), host) + len);
 }
