@@ -135,12 +135,15 @@ static bool before_sleep(struct tlsb_session *session, uint32_t wants)
 static ssize_t try_now(struct tlsb_session *session, attempt_fn *attempt, void *arg,
 		       uint32_t wants)
 {
+	uint32_t seen = session->seen;
 	ssize_t r = attempt(session, arg);
 
-	if (r >= 0 || errno != EWOULDBLOCK || !before_sleep(session, wants))
+	if (r < 0 && errno == EWOULDBLOCK && before_sleep(session, wants))
+		r = attempt(session, arg);
+	else if (session->seen == seen)
 		return r;
-	r = attempt(session, arg);
-	/* The call's own wants were armed before it looked; others may be ready all the time. */
+	/* The call's own wants were armed before it looked; others may be ready all the time, and the
+	 * rings since the session was established: before, we did not look at them. */
 	if (session->polled && session->stage == STAGE_OPEN &&
 	    (ready(session) & ~(r < 0 ? wants : 0)) != 0) {
 		int saved = errno;

@@ -65,15 +65,24 @@ static int room(struct session *session, uint8_t **ret_span)
 	return ring_space(&session->channel.rx, ret_span);
 }
 
-/* The same for bytes in the transmit ring. */
-static int bytes(struct session *session, uint8_t **ret_span)
+/* Bytes in the transmit ring, and whether they are the last: that is set after them, so it is read
+ * before them. */
+static int look_out(const struct session *session, uint8_t **ret_span, bool *ret_fin)
 {
-	int n = ring_data(&session->channel.tx, ret_span);
+	*ret_fin = session->clean || atomic_load_explicit(&session->channel.page->tx_fin,
+							  memory_order_seq_cst) != 0;
+	return ring_data(&session->channel.tx, ret_span);
+}
 
-	if (n != 0)
+/* The same as in room(): neither bytes nor the end are missed. */
+static int bytes(struct session *session, uint8_t **ret_span, bool *ret_fin)
+{
+	int n = look_out(session, ret_span, ret_fin);
+
+	if (n != 0 || *ret_fin)
 		return n;
 	doorbell_arm(&session->channel.page->worker_wants, WANT_DATA);
-	return ring_data(&session->channel.tx, ret_span);
+	return look_out(session, ret_span, ret_fin);
 }
 
 enum pump pump_in(struct session *session, int *ret_error)
@@ -123,13 +132,10 @@ enum pump pump_out(struct session *session, int *ret_error)
 	size_t moved = 0;
 
 	while (moved < LIMIT_PUMP_BYTES) {
-		/* The end is set after the last byte, so it is read before the bytes. */
-		bool fin = session->clean ||
-			   atomic_load_explicit(&session->channel.page->tx_fin,
-						memory_order_seq_cst) != 0;
 		uint8_t *span = NULL;
 		size_t n = 0;
-		int ready = bytes(session, &span), r;
+		bool fin = false;
+		int ready = bytes(session, &span, &fin), r;
 
 		if (ready < 0 || (uint32_t)ready < session->retry_len)
 			return PUMP_LIE; /* bytes that were there cannot go away again */

@@ -178,6 +178,25 @@ static void comes_late_and_sees_what_is_there(void **state unused_)
 	rig_close(&rig);
 }
 
+/* The server spoke first, before anybody was to be rung; then the handshake's success is news. */
+static void hears_a_server_that_spoke_before_it_was_asked(void **state unused_)
+{
+	char buf[8];
+	struct rig rig;
+
+	start(&rig);
+	rig_connected(&rig);
+	rig_state(&rig, STATE_ESTABLISHED);
+	rig_produce(&rig, "220", 3);
+	assert_int_equal(rig_hear(&rig), 0);
+	tlsb_fd(rig.session);
+	assert_int_equal(tlsb_handshake(rig.session), 0);
+	worker_hears(&rig);
+	assert_true(is_readable(tlsb_fd(rig.session)));
+	assert_int_equal(tlsb_read(rig.session, buf, sizeof(buf)), 3);
+	rig_close(&rig);
+}
+
 static void wakes_a_writer_for_room(void **state unused_)
 {
 	struct rig rig;
@@ -621,6 +640,7 @@ int main(void)
 		TEST(sees_steps_that_were_taken_before_it_looked),
 		TEST(stays_readable_while_something_is_left),
 		TEST(comes_late_and_sees_what_is_there),
+		TEST(hears_a_server_that_spoke_before_it_was_asked),
 		TEST(wakes_a_writer_for_room),
 		TEST(a_blocked_writer_still_hears_of_data),
 		TEST(a_reader_does_not_swallow_the_writers_bell),
