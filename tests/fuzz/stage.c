@@ -43,6 +43,8 @@ static struct file {
 	struct packet packet;
 	uint8_t *bytes; /* a sealed file's */
 	size_t len;
+	struct sockaddr_storage to; /* whom connect(2) was told */
+	socklen_t to_len;
 } files[MOST_FDS];
 
 static unsigned open_count;
@@ -87,6 +89,16 @@ int stage_file(const uint8_t *bytes, size_t len)
 		memcpy(file->bytes, bytes, len);
 	file->len = len;
 	return fd;
+}
+
+int stage_nth(unsigned number)
+{
+	number %= open_count ? open_count : 1;
+	for (int i = 0; i < MOST_FDS; i++) {
+		if (files[i].open && number-- == 0)
+			return FIRST_FD + i;
+	}
+	return -1;
 }
 
 /* The last ones are the stage's own. */
@@ -214,8 +226,10 @@ REAL(int, accept4, int fd, struct sockaddr *address, socklen_t *len, int flags)
 
 REAL(int, connect, int fd, const struct sockaddr *address, socklen_t len)
 {
-	(void)address, (void)len;
-	file_of(fd);
+	struct file *file = file_of(fd);
+
+	file->to_len = MIN(len, (socklen_t)sizeof(file->to));
+	memcpy(&file->to, address, file->to_len);
 	return fail(kernel.connect_error);
 }
 
@@ -298,15 +312,13 @@ REAL(ssize_t, recv, int fd, void *dst, size_t size, int flags)
 REAL(ssize_t, recvfrom, int fd, void *dst, size_t size, int flags, struct sockaddr *from,
      socklen_t *from_len)
 {
+	const struct file *file = file_of(fd);
 	ssize_t n = get(file_of(fd), dst, size);
 
 	(void)flags;
 	if (from) {
-		struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(53) };
-
-		v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-		memcpy(from, &v4, MIN(*from_len, sizeof(v4)));
-		*from_len = sizeof(v4);
+		*from_len = MIN(*from_len, file->to_len);
+		memcpy(from, &file->to, *from_len);
 	}
 	return MIN(n, (ssize_t)size);
 }

@@ -26,6 +26,9 @@ int stage_file(const uint8_t *bytes, size_t len);
 
 bool stage_is_open(int fd);
 
+/* One of those that are open; -1 when there are none. */
+int stage_nth(unsigned number);
+
 /* How many are open; how many events there are.  For "as many as before". */
 unsigned stage_fds(void);
 unsigned stage_events(void);

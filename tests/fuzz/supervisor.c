@@ -1,7 +1,7 @@
 /*
  * The supervisor: what roles that were taken over can make of it by their messages and their deaths.
  * Its real handlers; only fork and files are the stage's.  Nobody is signalled that it did not start,
- * it starts no more processes than it may, and the log's lines are lines.
+ * and it starts no more processes than it may.
  *
  *   steps: which (1), and what belongs to it
  */
@@ -53,12 +53,10 @@ static void start(void)
 		.options = &options,
 		.base = stage_base(),
 		.uid = USERS - 1,
-		.output = { .target = OUTPUT_JOURNAL },
 		.listener = { .fd = -1 },
 		.trust = { .fd = stage_file((const uint8_t *)"", 0) },
 	};
 	LIST_INIT(&supervisor.processes);
-	log_set_sink(output_write, &supervisor.output, LOG_L_DEBUG);
 	must(supervisor_add_events(&supervisor) == 0);
 	must(station_init(&supervisor.frontdoor, &supervisor, ROLE_FRONTDOOR) == 0);
 	must(station_init(&supervisor.connector, &supervisor, ROLE_CONNECTOR) == 0);
@@ -71,7 +69,6 @@ static void start(void)
 
 static void stop(void)
 {
-	log_set_sink(NULL, NULL, LOG_L_ERROR);
 	listener_close(&supervisor.listener);
 	process_end_all(&supervisor);
 	workers_deinit(&supervisor.workers);

@@ -156,6 +156,7 @@ static void start(void)
 	say(child.supervisor.fd, &internal_messages, MSG_START, &begin, NULL, 0);
 	say(child.supervisor.fd, &internal_messages, MSG_BADGE, &badge, "uid:1000", 8);
 	must(!lost && worker()->connector.owner);
+	log_set_sink(NULL, NULL, LOG_L_ERROR); /* its lines are log.c's */
 }
 
 /* As stop() does, but for what is made once. */
@@ -183,7 +184,6 @@ static void stop(void)
 	must(w->quota.ring_bytes == 0 && w->quota.ca_bytes == 0);
 	must(counters_get(child.counters, COUNTER_sessions) == 0);
 	must(counters_get(child.counters, COUNTER_clients) == 0);
-	log_set_sink(NULL, NULL, LOG_L_ERROR);
 	counters_unmap(child.counters);
 	child.counters = NULL;
 	ERR_clear_error();
