@@ -114,15 +114,18 @@ static bool look_alive(struct tlsb_session *session)
 	return true;
 }
 
-/* A call found nothing to do.  True when something may have changed: it is to look again. */
-static bool before_sleep(struct tlsb_session *session, uint32_t wants)
+/*
+ * A call found nothing to do.  True when something may have changed: it is to look again.  One that
+ * SLEEPS takes bells that are for other calls, too, which would wake it at once, again and again.
+ */
+static bool before_sleep(struct tlsb_session *session, uint32_t wants, bool sleeps)
 {
 	session->blocked |= wants;
 	if (session->stage != STAGE_OPEN)
 		return false; /* the call itself read the socket, there being nothing else */
 	if (!session->polled)
 		return look_alive(session);
-	if ((ready(session) & ~wants) != 0)
+	if (!sleeps && (ready(session) & ~wants) != 0)
 		look_alive(session); /* the descriptor has to stay readable for another call */
 	else
 		take(session);
@@ -131,27 +134,39 @@ static bool before_sleep(struct tlsb_session *session, uint32_t wants)
 	return true;
 }
 
-/* One call's worth of trying, without sleeping. */
-static ssize_t try_now(struct tlsb_session *session, attempt_fn *attempt, void *arg,
-		       uint32_t wants)
+/* At a call's end: is there something for other calls than this one?  Then the promise is theirs. */
+static void after_call(struct tlsb_session *session, uint32_t wants)
+{
+	int saved = errno;
+
+	if (session->polled && session->stage == STAGE_OPEN && (ready(session) & ~wants) != 0)
+		keep_promise(session);
+	errno = saved;
+}
+
+/* One look, and a second one when the first found nothing. */
+static ssize_t try_twice(struct tlsb_session *session, attempt_fn *attempt, void *arg,
+			 uint32_t wants, bool sleeps)
 {
 	uint32_t seen = session->seen;
 	ssize_t r = attempt(session, arg);
 
-	if (r < 0 && errno == EWOULDBLOCK && before_sleep(session, wants))
+	if (r < 0 && errno == EWOULDBLOCK && before_sleep(session, wants, sleeps))
 		r = attempt(session, arg);
 	else if (session->seen == seen)
 		return r;
 	/* The call's own wants were armed before it looked; others may be ready all the time, and the
 	 * rings since the session was established: before, we did not look at them. */
-	if (session->polled && session->stage == STAGE_OPEN &&
-	    (ready(session) & ~(r < 0 ? wants : 0)) != 0) {
-		int saved = errno;
-
-		keep_promise(session);
-		errno = saved;
-	}
+	if (!sleeps)
+		after_call(session, r < 0 ? wants : 0);
 	return r;
+}
+
+/* One call's worth of trying, without sleeping. */
+static ssize_t try_now(struct tlsb_session *session, attempt_fn *attempt, void *arg,
+		       uint32_t wants)
+{
+	return try_twice(session, attempt, arg, wants, false);
 }
 
 /* Sleep until END_MS at most.  0, or -1 with EINTR. */
@@ -175,20 +190,24 @@ static int sleep_until(const struct tlsb_session *session, uint64_t end_ms)
 static ssize_t try_until(struct tlsb_session *session, attempt_fn *attempt, void *arg,
 			 uint32_t wants, uint64_t end_ms)
 {
+	ssize_t r;
+
 	session->polled = true;
 	for (;;) {
 		bool last = end_ms != NEVER && clock_ms() >= end_ms;
-		ssize_t r = try_now(session, attempt, arg, wants);
 
+		r = try_twice(session, attempt, arg, wants, true);
 		if (r >= 0 || errno != EWOULDBLOCK)
-			return r;
+			break;
 		if (last) {
 			errno = ETIMEDOUT;
-			return -1;
+			break;
 		}
 		if (sleep_until(session, end_ms) < 0)
-			return -1;
+			break;
 	}
+	after_call(session, r < 0 ? wants : 0);
+	return r;
 }
 
 /* Until when a call that begins now may block. */

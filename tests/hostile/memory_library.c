@@ -340,6 +340,41 @@ static void case_25_bells_at_full_speed_change_no_byte(void **state unused_)
 	attacks_count("memory", 1, 1);
 }
 
+static uint64_t cpu_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* A bell for one call, such as room for a write, does not keep another one from sleeping. */
+static void case_25_a_call_that_waits_does_not_spin(void **state unused_)
+{
+	static const char data[LIMIT_RING_MIN];
+	struct rig rig;
+	uint64_t began;
+
+	rig_listen(&rig);
+	rig_open(&rig);
+	rig_established(&rig);
+	tlsb_fd(rig.session);
+	assert_int_equal(tlsb_write(rig.session, data, sizeof(data)), sizeof(data));
+	assert_fails(tlsb_write(rig.session, data, 1), EWOULDBLOCK);
+	rig_consume(&rig, NULL, sizeof(data));
+	began = cpu_us();
+	assert_int_equal(tlsb_wait(rig.session, POLLIN, 300), 0);
+	/* But whoever polls for room is told, if need be by a worker that is asked to. */
+	assert_true(is_readable(tlsb_fd(rig.session)) || rig_hear(&rig) > 0);
+	assert_true(is_readable(tlsb_fd(rig.session)));
+	rig_bell(&rig);
+	tlsb_set_timeout(rig.session, 300);
+	assert_fails(tlsb_read(rig.session, buffer.data, 1), ETIMEDOUT);
+	assert_in_range(cpu_us() - began, 0, 10000);
+	rig_close(&rig);
+	attacks_count("memory", 1, 1);
+}
+
 /* How many greetings fit into the connection. */
 static int greet(const struct rig *rig)
 {
@@ -375,6 +410,7 @@ int main(void)
 		TEST(case_18_wild_words_are_an_error_of_their_session),
 		TEST(case_19_words_that_flip_are_an_error_of_their_session),
 		TEST(case_25_bells_at_full_speed_change_no_byte),
+		TEST(case_25_a_call_that_waits_does_not_spin),
 		TEST(case_25_greetings_without_end_do_not_hold_a_call),
 	};
 
