@@ -54,12 +54,14 @@ stale()
 prove "case 24: no session finds what another one left in memory, and memory is given back" stale
 
 prove "case 25: bells as fast as they can be rung hold up nobody" vandal_as "$CLIENT" storm
-storm_is_over()
+prove "the sessions of the same user went on" ends_well same
+prove "the other user's went on" ends_well other
+
+rests()
 {
 	needs_plain_build
 	local pid before
 	pid=$(worker_pid "$CLIENT")
-	ends_well same
 	quiet()
 	{
 		before=$(awk '{ print $14 + $15 }' "/proc/$pid/stat")
@@ -68,6 +70,5 @@ storm_is_over()
 	}
 	wait_until 10 quiet
 }
-prove "the sessions of the same worker went on; and after all that it rests" storm_is_over
-prove "the other user's went on" ends_well other
+prove "after all that the worker rests" rests
 prove "it stops without leaving anything" stop_daemon

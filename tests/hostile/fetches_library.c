@@ -306,7 +306,8 @@ static void case_19_no_call_believes_a_word_that_changes_under_it(void **state u
 	start(&play.rig);
 	for (size_t i = 0; i < ARRAY_SIZE(scenes); i++) {
 		play.scene = &scenes[i];
-		tried += flips_all(evil, ARRAY_SIZE(evil), attacks_full() ? 1 : 64, attack, &play);
+		tried += flips_all(play.scene->touches, evil, ARRAY_SIZE(evil),
+				   attacks_full() ? 1 : 16, attack, &play);
 	}
 	rig_close(&play.rig);
 	attacks_count("memory", tried, tried);

@@ -263,7 +263,8 @@ static void case_19_no_step_believes_a_word_that_changes_under_it(void **state u
 	start(&play.one);
 	for (size_t i = 0; i < ARRAY_SIZE(scenes); i++) {
 		play.scene = &scenes[i];
-		tried += flips_all(evil, ARRAY_SIZE(evil), attacks_full() ? 1 : 64, attack, &play);
+		tried += flips_all(play.scene->touches, evil, ARRAY_SIZE(evil),
+				   attacks_full() ? 1 : 24, attack, &play);
 	}
 	stop(&play.one);
 	attacks_count("memory", tried, tried);

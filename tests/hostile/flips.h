@@ -6,9 +6,9 @@
 #ifndef TLSB_TESTS_FLIPS_H
 #define TLSB_TESTS_FLIPS_H
 
-#include "ring/page.h"
 #include "tests/attacks.h"
 #include "tests/unit/testing.h"
+#include "trap.h"
 
 static const size_t flips_words[] = {
 	offsetof(struct control_page, state),   offsetof(struct control_page, ended),
@@ -63,12 +63,20 @@ static inline void flips_begin(struct control_page *page)
 		flips_write();
 }
 
+/* Is it a word that the call reads, or the whole page?  The others are nothing to it. */
+static inline bool flips_matter(const char *touches)
+{
+	return flips.word == ARRAY_SIZE(flips_words) ||
+	       strstr(touches, trap_name(flips_words[flips.word]));
+}
+
 /*
- * A call, at each moment of it, with every word and VALUE; or with one in ONE_IN of these.  ATTACK
- * makes one call, and returns how often it touched the page.  Returns how many were made.
+ * A call that TOUCHES these words, at each moment of it, with each of them and every VALUE; or with
+ * one in ONE_IN of these.  ATTACK makes one call, and returns how often it touched the page.  Returns
+ * how many were made.
  */
-static inline unsigned long flips_all(const uint32_t *values, size_t count, unsigned one_in,
-				      unsigned (*attack)(void *arg), void *arg)
+static inline unsigned long flips_all(const char *touches, const uint32_t *values, size_t count,
+				      unsigned one_in, unsigned (*attack)(void *arg), void *arg)
 {
 	const size_t all = (ARRAY_SIZE(flips_words) + 1) * count * 2;
 	unsigned long tried = 0;
@@ -78,11 +86,11 @@ static inline unsigned long flips_all(const uint32_t *values, size_t count, unsi
 	/* Copying text or info is many accesses, of which each 16th is enough. */
 	for (flips.at = 0; flips.at < most; flips.at += flips.at < 16 ? 1 : 16) {
 		for (size_t i = 0; i < all; i++) {
-			if (testing_random(&seed) % one_in != 0)
-				continue;
 			flips.flips = i % 2;
 			flips.value = values[i / 2 % count];
 			flips.word = i / 2 / count;
+			if (!flips_matter(touches) || testing_random(&seed) % one_in != 0)
+				continue;
 			most = MAX(most, attack(arg));
 			tried++;
 		}

@@ -1,12 +1,18 @@
 /*
  * One side of a channel against an enemy on the other: a span is never longer than the ring, never
- * begins outside it, and one's own index is nobody else's.
+ * begins outside it, and one's own index is nobody else's.  And the memory that processes share, by
+ * itself: its size is what it was made with.
  */
 #include "enemy.h"
 #include "guard.h"
 #include "tests/attacks.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/fd.h"
 
 struct pair {
@@ -87,10 +93,107 @@ static void case_18_spans_stay_inside_the_ring(void **state unused_)
 	attacks_count("memory", ENEMY_WAYS, ENEMY_WAYS);
 }
 
+/* ---- the memory itself ---- */
+
+/* Opened again by its descriptor's name: with the mode that it was not given with. */
+static int reopen(int fd)
+{
+	char name[64];
+	int again;
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	again = open(name, O_RDWR | O_CLOEXEC);
+	assert_true(again >= 0);
+	return again;
+}
+
+static void assert_keeps_its_size(int fd, size_t len)
+{
+	const int again = reopen(fd);
+	const int fds[] = { fd, again };
+	struct stat st;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		assert_int_equal(ftruncate(fds[i], 0), -1);
+		assert_int_equal(errno, EPERM);
+		assert_int_equal(ftruncate(fds[i], (off_t)len + 1), -1);
+		assert_int_equal(errno, EPERM);
+		assert_int_equal(fcntl(fds[i], F_ADD_SEALS, F_SEAL_FUTURE_WRITE), -1);
+		assert_int_equal(errno, EPERM);
+		assert_int_equal(fstat(fds[i], &st), 0);
+		assert_int_equal(st.st_size, len);
+	}
+	close(again);
+}
+
+/* A channel, which both sides write, and a role's counters, which the supervisor reads. */
+static void case_20_shared_memory_cannot_be_cut_short(void **state unused_)
+{
+	struct counters *counters;
+	struct channel channel;
+	int fd;
+
+	assert_int_equal(channel_create(&channel, LIMIT_RING_MIN, &fd), 0);
+	assert_keeps_its_size(fd, channel_file_bytes(LIMIT_RING_MIN));
+	channel_deinit(&channel);
+	close(fd);
+	assert_int_equal(counters_create(&counters, &fd), 0);
+	assert_keeps_its_size(fd, sizeof(*counters));
+	counters_unmap(counters);
+	close(fd);
+	attacks_count("memory", 2, 2);
+}
+
+static void case_21_holes_are_zeros(void **state unused_)
+{
+	uint8_t *span = NULL;
+	struct pair pair;
+
+	pair_init(&pair);
+	assert_int_equal(ring_space(&pair.theirs.tx, &span), LIMIT_RING_MIN);
+	memset(span, 1, LIMIT_RING_MIN);
+	ring_produce(&pair.theirs.tx, LIMIT_RING_MIN);
+	assert_int_equal(madvise(pair.theirs.tx.bytes, LIMIT_RING_MIN, MADV_REMOVE), 0);
+	assert_int_equal(ring_data(&pair.own.tx, &span), LIMIT_RING_MIN);
+	for (uint32_t i = 0; i < LIMIT_RING_MIN; i++)
+		assert_int_equal(span[i], 0);
+	/* The words as well: the session is as it was when it began. */
+	ring_consume(&pair.own.tx, LIMIT_RING_MIN);
+	assert_int_equal(madvise(pair.theirs.page, PAGE_BYTES, MADV_REMOVE), 0);
+	assert_int_equal(ring_data(&pair.own.tx, &span), -EPROTO);
+	pair_deinit(&pair);
+	attacks_count("memory", 2, 2);
+}
+
+/* What the supervisor hands out to be read, trusted roots and files, nobody can write. */
+static void case_22_what_is_to_be_read_is_not_written(void **state unused_)
+{
+	static const char text[] = "nameserver 192.0.2.53";
+	char back[sizeof(text)];
+	int fd, again;
+
+	assert_int_equal(fd_sealed_copy("test", text, sizeof(text), &fd), 0);
+	assert_keeps_its_size(fd, sizeof(text));
+	again = reopen(fd);
+	assert_int_equal(pwrite(again, "x", 1, 0), -1);
+	assert_int_equal(errno, EPERM);
+	assert_ptr_equal(mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0), MAP_FAILED);
+	assert_int_equal(fallocate(again, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(pread(again, back, sizeof(back), 0), sizeof(back));
+	assert_string_equal(back, text);
+	close(again);
+	close(fd);
+	attacks_count("memory", 3, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(case_18_spans_stay_inside_the_ring),
+		TEST(case_20_shared_memory_cannot_be_cut_short),
+		TEST(case_21_holes_are_zeros),
+		TEST(case_22_what_is_to_be_read_is_not_written),
 	};
 
 	return testing_run(tests);
