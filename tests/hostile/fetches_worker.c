@@ -105,7 +105,7 @@ static void a_goodbye(struct one *one)
 /* What a step touches.  One that finds nothing arms its bell and looks a second time (doorbell.h). */
 #define ROOM      "rx.tail"
 #define OUT       "tx_fin tx.head"
-#define OUT_EMPTY OUT " >worker_wants tx.head"
+#define OUT_EMPTY OUT " >worker_wants " OUT
 #define LATE      "rx.tail tx.head program_wants" /* what may the program be rung for? */
 
 static const struct scene {
@@ -119,7 +119,7 @@ static const struct scene {
 	{ "in: no room", a_full_ring, pumps_in, ROOM " >worker_wants " ROOM },
 	{ "out: nothing", nothing, pumps_out, OUT_EMPTY },
 	{ "out: bytes", bytes_to_send, pumps_out, OUT " >tx.tail " OUT_EMPTY },
-	{ "out: goodbye", a_goodbye, pumps_out, OUT_EMPTY },
+	{ "out: goodbye", a_goodbye, pumps_out, OUT },
 	{ "ring: nobody waits", nothing, rings, "program_wants" },
 	{ "ring: the program waits", a_program_that_waits, rings, "program_wants >program_wants" },
 	{ "bell: nothing", nothing, hears_a_bell, ROOM " " OUT_EMPTY " " LATE },
