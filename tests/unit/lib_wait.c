@@ -6,7 +6,9 @@
 
 #include <pthread.h>
 #include <seccomp.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
+#include <time.h>
 
 static void start(struct rig *rig)
 {
@@ -510,6 +512,54 @@ static void blocks_until_something_happens(void **state unused_)
 	rig_close(&rig);
 }
 
+static atomic_bool worker_stops;
+
+/* A worker that has nothing to do but to answer bells. */
+static void *answer_bells(void *arg)
+{
+	struct rig *rig = arg;
+
+	while (!worker_stops) {
+		if (is_readable_within(rig->socket, 10))
+			rig_hear(rig);
+	}
+	return NULL;
+}
+
+static double cpu_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* What keeps the descriptor readable for another call must not keep this one from sleeping. */
+static void a_writer_sleeps_while_bytes_wait_to_be_read(void **state unused_)
+{
+	pthread_t thread;
+	struct rig rig;
+	double before;
+	char byte = 0;
+
+	start_established(&rig);
+	tlsb_fd(rig.session);
+	fill(&rig);
+	rig_produce(&rig, "x", 1);
+	worker_stops = false;
+	assert_int_equal(pthread_create(&thread, NULL, answer_bells, &rig), 0);
+	tlsb_set_timeout(rig.session, 500);
+	before = cpu_seconds();
+	assert_fails(tlsb_write(rig.session, &byte, 1), ETIMEDOUT);
+	assert_true(cpu_seconds() - before < 0.02);
+	/* The promise holds again. */
+	assert_true(is_readable_within(tlsb_fd(rig.session), 5000));
+	worker_stops = true;
+	pthread_join(thread, NULL);
+	assert_int_equal(read_one(&rig), 1);
+	rig_close(&rig);
+}
+
 static void a_signal_does_not_end_a_blocking_call(void **state unused_)
 {
 	struct sigaction action = { .sa_handler = on_alarm }, old;
@@ -656,6 +706,7 @@ int main(void)
 		TEST(times_out_and_can_be_called_again),
 		TEST(times_out_when_the_ring_is_full),
 		TEST(blocks_until_something_happens),
+		TEST(a_writer_sleeps_while_bytes_wait_to_be_read),
 		TEST(a_signal_does_not_end_a_blocking_call),
 		TEST(polls_without_system_calls),
 		TEST(polling_moves_bytes_without_bells),
