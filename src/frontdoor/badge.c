@@ -112,6 +112,7 @@ static void go_on_without(struct badge *badge)
 /* A worker that breaks the table may be anybody's by now: the supervisor ends it. */
 static void report_broken(struct badge *badge, enum msg_rule rule, const char *what)
 {
+	counters_add(badge->frontdoor->child->counters, COUNTER_violations, 1);
 	log_event(LOG_L_ERROR, "a worker broke the protocol", { FIELD_UID, LOG_NUMBER(badge->uid) },
 		  { FIELD_RULE, msg_rule_name(rule) }, { FIELD_ERROR, what });
 	tell_supervisor(badge, MSG_WORKER_RETIRE);

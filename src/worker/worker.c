@@ -97,6 +97,17 @@ static int on_drain(struct chan *chan, struct msg *msg)
 	return 0;
 }
 
+/* A role that breaks the table may be anybody's by now: nothing more is read from it. */
+static void report_broken(struct worker *worker, const char *text, enum msg_rule rule,
+			  const char *what)
+{
+	if (rule == RULE_NONE)
+		return;
+	counters_add(worker->child->counters, COUNTER_violations, 1);
+	log_event(LOG_L_ERROR, text, { FIELD_UID, LOG_NUMBER(worker->uid) },
+		  { FIELD_RULE, msg_rule_name(rule) }, { FIELD_ERROR, what });
+}
+
 /* ---- frontdoor ---- */
 
 static int on_client(struct chan *chan, struct msg *msg)
@@ -116,9 +127,9 @@ static int on_starved(struct chan *chan, struct msg *msg)
 	return chan_send_body(chan, MSG_CLIENT_GONE, &(struct msg_client_gone){ .id = client->id });
 }
 
-static void on_frontdoor_gone(struct chan *chan, enum msg_rule rule unused_,
-			      const char *what unused_)
+static void on_frontdoor_gone(struct chan *chan, enum msg_rule rule, const char *what)
 {
+	report_broken(chan->owner, "the frontdoor broke the protocol", rule, what);
 	chan_deinit(chan); /* the supervisor starts another, and sends FRONTDOOR_CHAN */
 }
 
@@ -185,6 +196,8 @@ static int on_dial_failed(struct chan *chan, struct msg *msg)
 	const struct msg_dial_failed *failed = msg->body;
 	struct session *session = dialling(chan, failed->id);
 
+	if (failed->error == TLSB_E_NONE)
+		return -EBADMSG; /* else the log would have it end well */
 	if (session) {
 		session->dial_sent = false; /* nothing to cancel */
 		session_end(session, failed->error, "%.*s", (int)msg->tail_len, msg->tail);
@@ -192,12 +205,12 @@ static int on_dial_failed(struct chan *chan, struct msg *msg)
 	return 0;
 }
 
-static void on_connector_gone(struct chan *chan, enum msg_rule rule unused_,
-			      const char *what unused_)
+static void on_connector_gone(struct chan *chan, enum msg_rule rule, const char *what)
 {
 	struct worker *worker = chan->owner;
 	struct session *session, *next;
 
+	report_broken(worker, "the connector broke the protocol", rule, what);
 	chan_deinit(chan);
 	for (session = LIST_FIRST(&worker->all_sessions); session; session = next) {
 		next = LIST_NEXT(session, in_worker);
