@@ -70,11 +70,12 @@ static void end_if_over(struct process *process)
 	process_free(process);
 }
 
-static void on_chan_gone(struct chan *chan, enum msg_rule rule, const char *what)
+void process_on_gone(struct chan *chan, enum msg_rule rule, const char *what)
 {
 	struct process *process = chan->owner;
 
 	if (rule != RULE_NONE) {
+		process->supervisor->counts[COUNTER_violations]++;
 		log_event(LOG_L_ERROR, "a role broke the protocol, and is killed",
 			  { FIELD_ROLE, role_name(process->role) },
 			  { FIELD_PID, LOG_NUMBER(process->pid) },
@@ -175,7 +176,7 @@ static int launch(struct process *process)
 	process->started_ms = clock_ms();
 	process_kill_in(process, LIMIT_ROLE_START_MS);
 	r = chan_init(&process->chan, supervisor->base, fd, &internal_messages, ROLE_SUPERVISOR,
-		      process->role, FRESH, supervisor_handlers, on_chan_gone, process);
+		      process->role, FRESH, supervisor_handlers, process_on_gone, process);
 	if (r < 0)
 		return r;
 	chan_send(&process->chan, MSG_START, &start, NULL, 0, (int[]){ fd_steal(&page) });

@@ -65,7 +65,8 @@ char *process_reason(const struct process *process, char *dst, size_t size);
 /* How long it has been running. */
 uint64_t process_age_ms(const struct process *process);
 
-int process_on_ready(struct chan *chan, struct msg *msg);
-int process_on_log(struct chan *chan, struct msg *msg);
+/* What its channel does. */
+chan_handler process_on_ready, process_on_log;
+chan_gone process_on_gone;
 
 #endif
