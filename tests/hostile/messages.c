@@ -7,7 +7,6 @@
 #include "mutate.h"
 
 #include "base/fd.h"
-#include "tests/attacks.h"
 
 #define ROLES (ROLE_CLIENT + 1)
 #define MOST_FDS 8
@@ -323,7 +322,7 @@ static void flip(struct mutant *mutant, uint64_t *seed)
 static void answers_right_to_flipped_bits(void **state unused_)
 {
 	const int before = testing_count_fds();
-	uint64_t seed = mutant_seed(), refused = 0, most = attacks_full() ? 500000 : 40000;
+	uint64_t seed = mutant_seed(), refused = 0, most = attack_share(500000, 40000);
 	struct mutant mutant;
 	struct wire wire;
 

@@ -5,7 +5,6 @@
 #include "tests/unit/connector_rig.h"
 
 #include "mad.h"
-#include "tests/attacks.h"
 #include "witness.h"
 
 #define BATCH 16
@@ -165,7 +164,7 @@ static void attack_with_many(struct scene *scene)
 static void workers_are_given_up_alone(void **state unused_)
 {
 	static struct scene scene;
-	const uint64_t most = attacks_full() ? 400000 : 20000;
+	const uint64_t most = attack_share(400000, 20000);
 
 	scene_init(&scene);
 	fcntl(scene.listener, F_SETFL, O_NONBLOCK);
@@ -194,7 +193,7 @@ static void forget_its_workers(struct scene *scene)
 
 static void a_mad_supervisor_is_left(void **state unused_)
 {
-	const uint64_t most = attacks_full() ? 100000 : 4000;
+	const uint64_t most = attack_share(100000, 4000);
 	static struct scene scene;
 
 	scene_init(&scene);
@@ -232,7 +231,7 @@ static void dial_nobody(struct scene *scene, struct silent_server *silent, int w
 static void case_12_foreign_and_unknown_ids_get_one_answer(void **state unused_)
 {
 	static struct scene scene;
-	const unsigned most = 100000;
+	const uint64_t most = attack_share(100000, 100000);
 	struct silent_server silent;
 	struct answer_to_worker answer;
 	int thief;

@@ -7,7 +7,6 @@
 
 #include "frontdoor/badge.h"
 #include "mad.h"
-#include "tests/attacks.h"
 #include "witness.h"
 
 #define BATCH 16
@@ -144,7 +143,7 @@ static void attack_with_many(struct scene *scene)
 static void workers_are_given_up_alone(void **state unused_)
 {
 	static struct scene scene;
-	const uint64_t most = attacks_full() ? 400000 : 20000;
+	const uint64_t most = attack_share(400000, 20000);
 
 	scene_init(&scene);
 	while (scene.sent < most)
@@ -180,7 +179,7 @@ static void forget_its_workers(struct scene *scene)
 
 static void a_mad_supervisor_is_left(void **state unused_)
 {
-	const uint64_t most = attacks_full() ? 100000 : 4000;
+	const uint64_t most = attack_share(100000, 4000);
 	static struct scene scene;
 
 	scene_init(&scene);
@@ -206,7 +205,7 @@ static void a_mad_supervisor_is_left(void **state unused_)
 static void case_12_foreign_and_unknown_ids_get_one_answer(void **state unused_)
 {
 	static struct scene scene;
-	const unsigned most = 100000;
+	const uint64_t most = attack_share(100000, 100000);
 	struct msg_client theirs;
 	uint64_t stale;
 	int program, fd;

@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 
 #include "oddities.h"
-#include "tests/attacks.h"
 #include "witness.h"
 
 #define GOOD_UID 1000
@@ -265,7 +264,7 @@ static void drop_what_came(struct rig_process *process)
 static void roles_are_given_up_alone(void **state unused_)
 {
 	static struct scene scene;
-	const uint64_t most = attacks_full() ? 400000 : 16000;
+	const uint64_t most = attack_share(400000, 16000);
 
 	scene_init(&scene);
 	while (scene.sent < most) {
@@ -320,7 +319,7 @@ static void who_breaks_the_protocol_is_killed(void **state unused_)
 static void case_12_foreign_and_unknown_users_get_one_answer(void **state unused_)
 {
 	static struct scene scene;
-	const unsigned most = 100000;
+	const uint64_t most = attack_share(100000, 100000);
 
 	scene_init(&scene);
 	for (unsigned i = 0; i < most; i++) {

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "tests/attacks.h"
 #include "wire/msg.h"
 
 /* As many descriptors as the kernel takes in one message (SCM_MAX_FD). */
@@ -43,6 +44,16 @@ static inline uint64_t mutant_seed(void)
 
 	printf("# SEED=%llu\n", (unsigned long long)seed);
 	return seed ? seed : 1;
+}
+
+/* How many to send: with a sanitizer a fourth of them, for time's sake. */
+static inline uint64_t attack_share(uint64_t full, uint64_t quick)
+{
+#ifdef __SANITIZE_ADDRESS__
+	return (attacks_full() ? full : quick) / 4;
+#else
+	return attacks_full() ? full : quick;
+#endif
 }
 
 static inline struct msg_header mutant_header(const struct mutant *mutant)

@@ -10,7 +10,6 @@
 
 #include "mutate.h"
 #include "oddities.h"
-#include "tests/attacks.h"
 #include "witness.h"
 #include "worker/client.h"
 
