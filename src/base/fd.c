@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,6 +32,13 @@ int fd_headroom(unsigned count)
 	while (got > 0)
 		close(tried[--got]);
 	return enough;
+}
+
+int fd_is_among_last(int fd, unsigned count)
+{
+	struct rlimit files;
+
+	return getrlimit(RLIMIT_NOFILE, &files) == 0 && (rlim_t)fd + count >= files.rlim_cur;
 }
 
 int fd_seqpacket_pair(int ret_pair[2])

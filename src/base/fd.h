@@ -31,6 +31,13 @@ static inline void cleanup_close_p(int *fd)
 /* 1 when COUNT (at most 4) more descriptors could be had now. */
 int fd_headroom(unsigned count);
 
+/*
+ * 1 when FD is among the last COUNT numbers that this process may have.  Descriptors are numbered
+ * lowest first, so then few are left.  The limit is asked for each time since an administrator may
+ * change it (prlimit(1)).
+ */
+int fd_is_among_last(int fd, unsigned count);
+
 /* A connected SOCK_SEQPACKET pair, close-on-exec and non-blocking.  0 or -errno. */
 int fd_seqpacket_pair(int ret_pair[2]);
 

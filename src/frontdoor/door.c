@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -12,19 +11,6 @@
 #include "frontdoor/waiting.h"
 
 #define LOG_EVERY_MS 1000
-
-/*
- * Descriptors are numbered lowest first, so a number near the limit means that few are left.  Those
- * are for the channels of workers, without which nobody who waits gets on.  The limit is asked for
- * each time since an administrator may change it (prlimit(1)).
- */
-static bool few_left(int fd)
-{
-	struct rlimit files;
-
-	return getrlimit(RLIMIT_NOFILE, &files) == 0 &&
-	       (rlim_t)fd + LIMIT_FRONTDOOR_SPARE_FILES >= files.rlim_cur;
-}
 
 static void refuse_for_want_of_files(struct frontdoor *frontdoor, int fd, const struct ucred *peer)
 {
@@ -108,7 +94,7 @@ static void on_acceptable(evutil_socket_t listening unused_, short what unused_,
 		}
 		if (read_peer(fd, &peer) < 0)
 			caller_close(fd);
-		else if (few_left(fd))
+		else if (fd_is_among_last(fd, LIMIT_FRONTDOOR_SPARE_FILES))
 			refuse_for_want_of_files(frontdoor, fd, &peer);
 		else
 			waiting_admit(frontdoor, fd, &peer);

@@ -55,6 +55,8 @@
 #define LIMIT_FRONTDOOR_SPARE_FILES 16
 /* Two racing attempts for each dial of eight busy badges, and a channel for each worker. */
 #define LIMIT_CONNECTOR_FILES (8 * 2 * LIMIT_DIALS_PER_BADGE + LIMIT_WORKERS + 64)
+/* Dials do not get the connector's last ones: they are for its workers' channels, and its files. */
+#define LIMIT_CONNECTOR_SPARE_FILES 16
 #define LIMIT_SUPERVISOR_FILES (4 * LIMIT_WORKERS + 64)
 
 /* ---- names and dials ---- */

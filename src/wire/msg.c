@@ -34,6 +34,11 @@ static const struct msg_info client_rows[] = {
 const struct msg_table internal_messages = { internal_rows, MSG_COUNT };
 const struct msg_table client_messages = { client_rows, CLIENT_MSG_COUNT };
 
+/* From linux/socket.h (6.5): newer than our oldest headers. */
+#ifndef SCM_PIDFD
+#define SCM_PIDFD 0x04
+#endif
+
 /* Room for a few more descriptors than any message has: more than those is MSG_CTRUNC. */
 #define CONTROL_FDS 8
 
@@ -106,6 +111,15 @@ enum msg_rule msg_check(const struct msg_context *ctx, const void *buf, size_t l
 	return RULE_NONE;
 }
 
+/* Whoever made a socket can have set it (SO_PASSPIDFD) to bring one of these with each message. */
+static void close_pidfd(const struct cmsghdr *c)
+{
+	int fd;
+
+	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	fd_close(fd); /* not one if the kernel had none to give */
+}
+
 /* Collect the descriptors that came with a message; all of them are now ours.  -1 behind them. */
 static size_t collect_fds(struct msghdr *mh, int fds[CONTROL_FDS])
 {
@@ -115,6 +129,8 @@ static size_t collect_fds(struct msghdr *mh, int fds[CONTROL_FDS])
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
 		size_t n;
 
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_PIDFD)
+			close_pidfd(c);
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);

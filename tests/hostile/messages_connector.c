@@ -4,6 +4,8 @@
  */
 #include "tests/unit/connector_rig.h"
 
+#include <sys/resource.h>
+
 #include "mad.h"
 #include "witness.h"
 
@@ -212,6 +214,66 @@ static void a_mad_supervisor_is_left(void **state unused_)
 	scene_deinit(&scene);
 }
 
+/* ---- descriptors ---- */
+
+static void case_5_a_flood_of_descriptors_is_closed(void **state unused_)
+{
+	const struct msg_context ctx = { &internal_messages, ROLE_CONNECTOR, ROLE_WORKER, RUN };
+	static struct mutant mutant;
+	static struct scene scene;
+
+	scene_init(&scene);
+	for (unsigned i = 0; i < MUTANT_FLOOD; i++) {
+		int worker = rig_worker(&scene.rig, 2000);
+
+		mutant_init_flood(&mutant, &ctx, MSG_DIAL_CANCEL, i);
+		dispatch(&scene, worker, &mutant);
+		rig_turn(&scene.rig);
+		assert_false(is_kept(worker));
+		scene.expected.rules[RULE_FDS]++;
+		close(worker);
+		rig_turn(&scene.rig);
+		expect_unharmed(&scene);
+	}
+	scene_deinit(&scene);
+}
+
+/*
+ * One worker's dials take all the descriptors there are, but for a few: another worker's channel still
+ * comes in, and the connector lives.
+ */
+static void case_6_the_last_descriptors_are_not_for_dials(void **state unused_)
+{
+	static struct scene scene;
+	struct silent_server silent;
+	struct rlimit old, low;
+	uint16_t port = 0;
+	int greedy, newcomer;
+
+	scene_init(&scene);
+	assert_true(rig_listen_silently(&silent, "127.0.0.2", &port));
+	greedy = rig_worker(&scene.rig, 2000);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	newcomer = dup(greedy);
+	close(newcomer);
+	low = (struct rlimit){ (rlim_t)newcomer + 2 * LIMIT_CONNECTOR_SPARE_FILES, old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	for (uint64_t id = 1; id <= LIMIT_DIALS_PER_BADGE; id++)
+		rig_dial(greedy, id, "127.0.0.2", port, AF_UNSPEC, 60000);
+	rig_turn(&scene.rig);
+	assert_true(is_kept(greedy));
+	newcomer = rig_worker(&scene.rig, 3000);
+	assert_true(is_kept(newcomer));
+	assert_int_equal(rig_connector(&scene.rig)->dialler_count, 3);
+	close(newcomer);
+	close(greedy);
+	rig_turn(&scene.rig);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	rig_close_silent(&silent);
+	scene.sent += LIMIT_DIALS_PER_BADGE;
+	scene_deinit(&scene);
+}
+
 /* ---- ids ---- */
 
 /* A dial that waits for its answer. */
@@ -300,6 +362,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(workers_are_given_up_alone),
 		TEST(a_mad_supervisor_is_left),
+		TEST(case_5_a_flood_of_descriptors_is_closed),
+		TEST(case_6_the_last_descriptors_are_not_for_dials),
 		TEST(case_12_foreign_and_unknown_ids_get_one_answer),
 		TEST(case_13_an_id_is_one_dial_at_a_time),
 	};

@@ -196,6 +196,30 @@ static void a_mad_supervisor_is_left(void **state unused_)
 	scene_deinit(&scene);
 }
 
+/* ---- descriptors ---- */
+
+static void case_5_a_flood_of_descriptors_is_closed(void **state unused_)
+{
+	const struct msg_context ctx = { &internal_messages, ROLE_FRONTDOOR, ROLE_WORKER, RUN };
+	static struct mutant mutant;
+	static struct scene scene;
+
+	scene_init(&scene);
+	for (unsigned i = 0; i < MUTANT_FLOOD; i++) {
+		int worker = rig_give_worker(&scene.rig, FIRST_UID);
+
+		mutant_init_flood(&mutant, &ctx, MSG_CLIENTS, i);
+		dispatch(&scene, worker, &mutant);
+		rig_turn(&scene.rig);
+		assert_true(is_closed(worker));
+		rig_expect(&scene.rig, MSG_WORKER_RETIRE, FIRST_UID);
+		scene.expected.rules[RULE_FDS]++;
+		close(worker);
+		expect_unharmed(&scene);
+	}
+	scene_deinit(&scene);
+}
+
 /* ---- ids ---- */
 
 /*
@@ -274,6 +298,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(workers_are_given_up_alone),
 		TEST(a_mad_supervisor_is_left),
+		TEST(case_5_a_flood_of_descriptors_is_closed),
 		TEST(case_12_foreign_and_unknown_ids_get_one_answer),
 		TEST(case_13_an_id_that_was_given_back_is_refused),
 	};

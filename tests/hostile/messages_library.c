@@ -296,15 +296,13 @@ static void case_4_a_bad_word_on_the_connection_ends_no_session(void **state unu
 static void case_5_a_flood_of_descriptors_is_closed(void **state unused_)
 {
 	const struct msg_context ctx = { &client_messages, ROLE_CLIENT, ROLE_WORKER, SESSION };
-	static const size_t counts[] = { 2, 8, 9, 250, MUTANT_FDS };
 	static struct mutant mutant;
 	static struct scene scene;
 
 	scene_init(&scene);
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < MUTANT_FLOOD; i++) {
 		session_arrives(&scene, (enum step)(i % STEPS));
-		mutant_init(&mutant, &ctx, CLIENT_MSG_OPENED, NULL, NULL, 0);
-		mutant.nfds = counts[i % ARRAY_SIZE(counts)];
+		mutant_init_flood(&mutant, &ctx, CLIENT_MSG_OPENED, i);
 		oddities_send(&scene.odd, scene.rig.socket, &mutant, &scene.seed);
 		tlsb_fd(scene.rig.session);
 		assert_fails(tlsb_read(scene.rig.session, (char[1]){ 0 }, 1), EPROTO);

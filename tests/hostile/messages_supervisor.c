@@ -313,6 +313,31 @@ static void who_breaks_the_protocol_is_killed(void **state unused_)
 	scene_deinit(&scene);
 }
 
+static void case_5_a_flood_of_descriptors_is_closed(void **state unused_)
+{
+	static const enum role roles[] = { ROLE_FRONTDOOR, ROLE_CONNECTOR, ROLE_WORKER };
+	static struct mutant mutant;
+	static struct scene scene;
+
+	scene_init(&scene);
+	for (unsigned i = 0; i < MUTANT_FLOOD; i++) {
+		const struct msg_context ctx = { &internal_messages, ROLE_SUPERVISOR, roles[i % 3],
+						 i % 2 ? RUN : FRESH };
+		struct taken taken;
+
+		taken_init(&scene, &taken, ctx.peer, ctx.phase);
+		mutant_init_flood(&mutant, &ctx, MSG_READY, i);
+		oddities_send(&scene.odd, taken.far, &mutant, &scene.seed);
+		event_base_loop(scene.rig.supervisor.base, EVLOOP_NONBLOCK);
+		assert_true(taken.over);
+		scene.expected.rules[RULE_FDS]++;
+		scene.sent++;
+		taken_deinit(&scene, &taken);
+		expect_unharmed(&scene);
+	}
+	scene_deinit(&scene);
+}
+
 /* ---- ids ---- */
 
 /* A worker asks what runs, as somebody else: any of 100,000 users.  It is killed for each. */
@@ -368,6 +393,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(roles_are_given_up_alone),
 		TEST(who_breaks_the_protocol_is_killed),
+		TEST(case_5_a_flood_of_descriptors_is_closed),
 		TEST(case_12_foreign_and_unknown_users_get_one_answer),
 		TEST(a_role_is_ready_once),
 	};

@@ -308,7 +308,7 @@ static inline void mutant_draw(struct mutant *mutant, const struct msg_context *
 /* ---- on their way ---- */
 
 /* Its descriptors are FDS[0], FDS[1], and then FDS[1] again and again; they stay the caller's. */
-static inline void mutant_send(int fd, const struct mutant *mutant, const int fds[2])
+static inline ssize_t mutant_try_send(int fd, const struct mutant *mutant, const int fds[2])
 {
 	union {
 		struct cmsghdr align;
@@ -328,7 +328,24 @@ static inline void mutant_send(int fd, const struct mutant *mutant, const int fd
 			memcpy(CMSG_DATA(&control.align) + i * sizeof(int), &fds[i > 0],
 			       sizeof(int));
 	}
-	assert_int_equal(sendmsg(fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL), (ssize_t)mutant->len);
+	return sendmsg(fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static inline void mutant_send(int fd, const struct mutant *mutant, const int fds[2])
+{
+	assert_int_equal(mutant_try_send(fd, mutant, fds), (ssize_t)mutant->len);
+}
+
+/* The Nth of a hundred good messages of TYPE with far too many descriptors. */
+#define MUTANT_FLOOD 100
+static inline void mutant_init_flood(struct mutant *mutant, const struct msg_context *ctx,
+				     uint32_t type, unsigned n)
+{
+	static const size_t counts[] = { 3, 8, 9, 10, 64, 250, MUTANT_FDS };
+
+	mutant_init(mutant, ctx, type, NULL, NULL, 0);
+	mutant->nfds = counts[n % ARRAY_SIZE(counts)];
+	mutant->kind = n % 2 ? FDS_GOOD : FDS_ODD;
 }
 
 /* What a failure has to say of it. */
