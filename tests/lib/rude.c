@@ -2,7 +2,7 @@
  * rude: a program that does to the broker what a hostile one would, with the real protocol's
  * messages (wire/messages.h) but without the library's manners.
  *
- *   rude --socket PATH [--count N] [--port P] HOW
+ *   rude --socket PATH [--count N] [--port P] [--seed S] HOW
  *
  *   quiet     N connections that say nothing, until the broker ends them
  *   junk      messages of all sizes with random content, before and after the hello
@@ -11,6 +11,9 @@
  *   flips     a good conversation with each bit of it wrong in turn
  *   scribble  sessions with a server at P whose shared memory is overwritten
  *   storm     bells without an end, for a second
+ *   replay    a whole conversation, N times, each with something in it wrong
+ *   pidfds    N bells on a socket that brings a descriptor with each of them
+ *   tenfds    N sessions with ten sockets, one hundred of them with two hundred and fifty
  *
  * What the broker must do is hang up, soon: exit status 0 when it always did.
  */
@@ -18,6 +21,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -265,10 +269,172 @@ static void be_storm(struct rude *rude)
 	printf("sent %lu bells\n", sent);
 }
 
+/* ---- a conversation, recorded and replayed ---- */
+
+#define SPOKEN 7
+
+/* The first four go over the connection, the others over the session's socket. */
+#define ON_MAIN 4
+
+struct spoken {
+	size_t len;
+	uint8_t bytes[128];
+};
+
+static void record(struct spoken spoken[SPOKEN + 1], uint16_t port)
+{
+	static const uint32_t types[SPOKEN] = { CLIENT_MSG_HELLO,   CLIENT_MSG_LIFELINE,
+						CLIENT_MSG_STATUS,  CLIENT_MSG_SESSION,
+						CLIENT_MSG_CONNECT, CLIENT_MSG_BELL,
+						CLIENT_MSG_DISCONNECT };
+	const struct msg_hello magic = { PROTOCOL_MAGIC, PROTOCOL_VERSION };
+	const struct msg_empty nothing = { 0 };
+	union message message;
+
+	for (unsigned i = 0; i < SPOKEN; i++) {
+		if (types[i] == CLIENT_MSG_CONNECT)
+			spoken[i].len = connect_message(&message, "localhost", port);
+		else if (types[i] == CLIENT_MSG_HELLO)
+			spoken[i].len = put(&message, types[i], &magic, sizeof(magic));
+		else
+			spoken[i].len = put(&message, types[i], &nothing, sizeof(nothing));
+		memcpy(spoken[i].bytes, message.bytes, spoken[i].len);
+	}
+}
+
+/* A bit flipped, a byte left out or twice, a message left out, twice, or in the place of another. */
+static unsigned spoil(struct spoken spoken[SPOKEN + 1], struct pattern *random)
+{
+	uint64_t dice[4];
+	unsigned i;
+
+	pattern_fill(random, (uint8_t *)dice, sizeof(dice));
+	i = (unsigned)(dice[0] % SPOKEN);
+	struct spoken *one = &spoken[i];
+	size_t at = (size_t)(dice[1] % one->len);
+
+	switch (dice[2] % 8) {
+	case 0:
+		memmove(one->bytes + at, one->bytes + at + 1, --one->len - at);
+		return SPOKEN;
+	case 1:
+		memmove(one->bytes + at + 1, one->bytes + at, one->len++ - at);
+		return SPOKEN;
+	case 2:
+		memmove(one, one + 1, (SPOKEN - i - 1) * sizeof(*one));
+		return SPOKEN - 1;
+	case 3:
+		memmove(one + 1, one, (SPOKEN - i) * sizeof(*one));
+		return SPOKEN + 1;
+	case 4:
+		*one = spoken[dice[3] % SPOKEN];
+		return SPOKEN;
+	default:
+		one->bytes[at] ^= (uint8_t)(1 << dice[3] % 8);
+		return SPOKEN;
+	}
+}
+
+/* Whatever comes of it: when we hang up, it is over.  What the daemon made of it, others judge. */
+static void be_replaying(struct rude *rude)
+{
+	struct pattern random = { .seed = rude->seed };
+
+	for (unsigned n = 0; n < rude->count; n++) {
+		struct spoken spoken[SPOKEN + 1];
+		int main_fd = dial(rude->socket), pair[2];
+		unsigned count;
+
+		record(spoken, rude->port);
+		count = spoil(spoken, &random);
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+			abort();
+		for (unsigned i = 0; i < count; i++) {
+			const uint8_t type = spoken[i].bytes[0];
+			bool brings = type == CLIENT_MSG_SESSION || type == CLIENT_MSG_LIFELINE;
+
+			send_raw(i < ON_MAIN ? main_fd : pair[0], spoken[i].bytes, spoken[i].len,
+				 &pair[1], brings);
+		}
+		close(pair[1]);
+		/* Half of them are still there when the connection to the server is. */
+		if (n % 2)
+			hung_up(pair[0], 5);
+		close(pair[0]);
+		close(main_fd);
+	}
+}
+
+/* ---- descriptors ---- */
+
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+
+/* With a session that is open, until the one who looks has seen it: standard input ends. */
+static void be_bringing_pidfds(struct rude *rude)
+{
+	struct msg_empty nothing = { 0 };
+	int main_fd = hello(rude->socket), pair[2], on = 1;
+	union message message;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		abort();
+	if (setsockopt(pair[1], SOL_SOCKET, SO_PASSPIDFD, &on, sizeof(on)) < 0)
+		printf("this kernel has no SO_PASSPIDFD\n");
+	say(main_fd, CLIENT_MSG_SESSION, &nothing, sizeof(nothing), pair[1]);
+	close(pair[1]);
+	send_raw(pair[0], message.bytes, connect_message(&message, "localhost", rude->port), NULL, 0);
+	for (unsigned sent = 0; sent < rude->count;) {
+		if (say(pair[0], CLIENT_MSG_BELL, &nothing, sizeof(nothing), -1) == 0)
+			sent++;
+		else if (errno != EAGAIN)
+			break;
+	}
+	printf("rung\n");
+	pause();
+}
+
+/* Hung up, or told that there was no room for what came. */
+static bool is_refused(int fd)
+{
+	static union message said;
+	struct pollfd waiter = { .fd = fd, .events = POLLIN };
+
+	while (poll(&waiter, 1, SOON_MS) > 0) {
+		ssize_t n = recv(fd, said.bytes, sizeof(said.bytes), MSG_DONTWAIT);
+
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+			return true;
+		if (n > 0 && said.header.type == CLIENT_MSG_REFUSED)
+			return true;
+	}
+	return false;
+}
+
+static void be_bringing_ten(struct rude *rude)
+{
+	struct msg_empty nothing = { 0 };
+	union message message;
+	size_t len = put(&message, CLIENT_MSG_SESSION, &nothing, sizeof(nothing));
+	int fds[MANY_FDS];
+
+	for (unsigned i = 0; i < MANY_FDS; i++)
+		fds[i] = STDERR_FILENO;
+	for (unsigned i = 0; i < rude->count; i++) {
+		int fd = hello(rude->socket);
+
+		send_raw(fd, message.bytes, len, fds, i < 100 ? MANY_FDS : 10);
+		rude->failures += !is_refused(fd);
+		close(fd);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "socket", 1, NULL, 's' }, { "count", 1, NULL, 'c' }, { "port", 1, NULL, 'p' }, { 0 }
+		{ "socket", 1, NULL, 's' }, { "count", 1, NULL, 'c' }, { "port", 1, NULL, 'p' },
+		{ "seed", 1, NULL, 'r' }, { 0 }
 	};
 	static const struct {
 		const char *name;
@@ -276,7 +442,8 @@ int main(int argc, char **argv)
 	} ways[] = {
 		{ "quiet", be_quiet }, { "junk", be_junk },         { "fdflood", be_flood_of_fds },
 		{ "oddfds", be_odd },  { "flips", be_flipping },    { "scribble", be_scribbling },
-		{ "storm", be_storm },
+		{ "storm", be_storm },   { "replay", be_replaying }, { "tenfds", be_bringing_ten },
+		{ "pidfds", be_bringing_pidfds },
 	};
 	struct rude rude = { .count = 100, .seed = 1 };
 	struct rlimit files;
@@ -290,6 +457,8 @@ int main(int argc, char **argv)
 			rude.socket = optarg;
 		else if (c == 'c')
 			rude.count = (unsigned)atoi(optarg);
+		else if (c == 'r')
+			rude.seed = strtoull(optarg, NULL, 0);
 		else if (c == 'p')
 			rude.port = (uint16_t)atoi(optarg);
 	}

@@ -1,0 +1,86 @@
+#!/bin/bash
+# Descriptors that a program sends to its worker, as many as it can and in every way it can.
+# Limit: 240 s
+. "$(dirname "$0")/../system/lib.sh"
+
+start_daemon
+start_peer peer good
+VICTIM=${OTHER:-$CLIENT}
+load load "$VICTIM" --sessions 10 localhost "$PORT" echo 0
+
+ticks()
+{
+	awk '{ print $14 + $15 }' "/proc/$1/stat"
+}
+
+unharmed()
+{
+	lives load
+	expect 0 traffic_as "$CLIENT" --sessions 5 localhost "$PORT" echo 10000
+	equal "$(status '[.roles[], .workers[] | .restarts] | add')" 0
+}
+
+# holds PID COUNT: so many descriptors, and not more.
+holds()
+{
+	[ "$(count_fds "$1")" -le "$2" ]
+}
+
+flooded()
+{
+	needs_root
+	local count=200 worker before
+	! abuse_full || count=20000
+	expect 0 traffic_as "$CLIENT" localhost "$PORT" echo 1
+	worker=$(worker_pid "$CLIENT")
+	before=$(count_fds "$worker")
+	background rude "$CLIENT" rude --socket "$SOCKET" --count "$count" tenfds
+	equal "$(exit_status rude 200)" 0
+	wait_until 10 holds "$worker" "$before"
+	unharmed
+	attacked messages "$count" "$count" >> "$TMP/attacked"
+}
+prove "case 5: a flood of descriptors is closed at once" flooded
+
+short()
+{
+	needs_root
+	local count=100 worker before highest spent
+	worker=$(worker_pid "$CLIENT")
+	before=$(count_fds "$worker")
+	highest=$(find "/proc/$worker/fd" -mindepth 1 -printf '%f\n' | sort -n | tail -n 1)
+	as_uid "$DAEMON" prlimit --pid "$worker" --nofile=$((highest + 1 + 3)):
+	background rude "$CLIENT" rude --socket "$SOCKET" --count "$count" tenfds
+	equal "$(exit_status rude 200)" 0
+	wait_until 10 holds "$worker" "$before"
+	spent=$(ticks "$worker")
+	# What a second of nothing costs is what is measured here.
+	sleep 1
+	[ $(($(ticks "$worker") - spent)) -le 5 ]
+	as_uid "$DAEMON" prlimit --pid "$worker" --nofile=10000:
+	wait_until 10 unharmed
+	attacked messages "$count" "$count" >> "$TMP/attacked"
+}
+prove "case 6: ten descriptors for a worker that may have three more: no leak, no spin" short
+
+pidfds()
+{
+	needs_root
+	local count=1000 worker before
+	worker=$(worker_pid "$CLIENT")
+	before=$(count_fds "$worker")
+	background rude "$CLIENT" rude --socket "$SOCKET" --port "$PORT" --count "$count" pidfds
+	wait_until 20 says rude '^rung'
+	! says rude 'no SO_PASSPIDFD' || skip "this kernel has no SO_PASSPIDFD"
+	# Its connection, and its session's socket, memory and TCP connection.
+	wait_until 10 holds "$worker" $((before + 5))
+	stop rude KILL
+	wait_until 10 holds "$worker" "$before"
+	unharmed
+	attacked messages "$count" "$count" >> "$TMP/attacked"
+}
+prove "case 7: a socket that brings a descriptor with each message leaves none" pidfds
+cat "$TMP/attacked" 2> /dev/null
+
+prove "the load went on through all of that" ends_well load
+prove "it stops without leaving anything" stop_daemon
