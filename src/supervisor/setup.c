@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -64,6 +65,20 @@ static int become_unprivileged(struct supervisor *supervisor, struct environment
 	return r;
 }
 
+/* The limits of limits.h are cut to what the kernel allows us: better said now than found out later. */
+static void warn_of_few_files(void)
+{
+	struct rlimit files;
+	char text[LIMIT_TEXT + 1];
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_max >= LIMIT_WORKER_FILES)
+		return;
+	snprintf(text, sizeof(text),
+		 "only %lu descriptors are allowed, and not %d: users may have fewer sessions and clients",
+		 (unsigned long)files.rlim_max, LIMIT_WORKER_FILES);
+	log_pairs(LOG_L_WARNING, text, NULL, 0);
+}
+
 static void open_log(struct supervisor *supervisor, const struct environment *environment)
 {
 	const struct options *options = supervisor->options;
@@ -75,6 +90,7 @@ static void open_log(struct supervisor *supervisor, const struct environment *en
 	/* This first line also opens the journal's socket, while sockets can be opened. */
 	log_event(LOG_L_NOTICE, "tlsbrokerd " TLSB_VERSION " starts",
 		  { FIELD_UID, LOG_NUMBER(supervisor->uid) });
+	warn_of_few_files();
 	if (options->sandbox != SANDBOX_ENFORCE)
 		log_pairs(LOG_L_WARNING, "the sandbox is not enforced", NULL, 0);
 	if (options->allow_insecure)

@@ -93,7 +93,7 @@ static void alpn_facts(struct tlsb_info *info, const SSL *ssl)
 	text_escape(info->alpn, sizeof(info->alpn), protocol, len);
 }
 
-void facts_established(struct tlsb_info *info, SSL *ssl, int verified, uint64_t ms)
+void facts_established(struct tlsb_info *info, SSL *ssl, int verified, uint64_t us)
 {
 	X509 *cert = SSL_get0_peer_certificate(ssl);
 	int group = SSL_get_negotiated_group(ssl);
@@ -102,7 +102,7 @@ void facts_established(struct tlsb_info *info, SSL *ssl, int verified, uint64_t 
 	info->version = (uint32_t)SSL_version(ssl);
 	info->resumed = SSL_session_reused(ssl) != 0;
 	info->verified = verified != 0;
-	info->tls_us = (uint32_t)MIN(ms * 1000, UINT32_MAX);
+	info->tls_us = (uint32_t)MIN(us, UINT32_MAX);
 	text_copy(info->cipher, sizeof(info->cipher), SSL_get_cipher_name(ssl));
 	text_copy(info->group, sizeof(info->group), group_name ? group_name : "");
 	alpn_facts(info, ssl);

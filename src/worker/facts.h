@@ -17,6 +17,6 @@ void facts_step(struct tlsb_info *info, int sent, int content_type, const uint8_
 		size_t len, uint64_t ms);
 
 /* The handshake is over. */
-void facts_established(struct tlsb_info *info, SSL *ssl, int verified, uint64_t ms);
+void facts_established(struct tlsb_info *info, SSL *ssl, int verified, uint64_t us);
 
 #endif

@@ -13,13 +13,19 @@
 #include "worker/state.h"
 #include "worker/verdict.h"
 
+/* How long it takes already; the first flight is made before there is a socket. */
+static uint64_t handshake_us(const struct session *session)
+{
+	return session->stage == STAGE_HANDSHAKE ? clock_us() - session->connected_us : 0;
+}
+
 static void established(struct session *session)
 {
 	struct control_page *page = session->channel.page;
 	struct counters *counters = session->worker->child->counters;
-	uint64_t ms = clock_ms() - session->connected_ms;
+	uint64_t us = handshake_us(session);
 
-	facts_established(session->facts, session->ssl, session->request->verify, ms);
+	facts_established(session->facts, session->ssl, session->request->verify, us);
 	if (!session->facts->resumed)
 		session->resume_until = tls_chain_until(session->ssl, time(NULL) + LIMIT_RESUME_S);
 	session->resume = session->resume && session->request->verify;
@@ -33,7 +39,7 @@ static void established(struct session *session)
 		  { FIELD_VERSION, SSL_get_version(session->ssl) },
 		  { FIELD_CIPHER, session->facts->cipher },
 		  { FIELD_RESUMED, session->facts->resumed ? "1" : "0" }, { FIELD_OUTCOME, "ok" },
-		  { FIELD_MS, LOG_NUMBER(ms) });
+		  { FIELD_MS, LOG_NUMBER(us / 1000) });
 	page->info = *session->facts;
 	session->stage = STAGE_OPEN;
 	session->idle_records = 0;
@@ -96,8 +102,7 @@ bool handshake_pump(struct session *session)
 void session_on_record(struct session *session, int sent, int type, const void *bytes, size_t len)
 {
 	if (session->facts)
-		facts_step(session->facts, sent, type, bytes, len,
-			   session->stage == STAGE_HANDSHAKE ? clock_ms() - session->connected_ms : 0);
+		facts_step(session->facts, sent, type, bytes, len, handshake_us(session) / 1000);
 	else if (!sent && (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT ||
 			   type == SSL3_RT_CHANGE_CIPHER_SPEC))
 		session->idle_records++;
@@ -213,7 +218,7 @@ void session_on_dialed(struct session *session, const struct msg_dialed *dialed,
 	session->net.full = false;
 	session->trust_number = worker->tls.trust_number;
 	session->stage = STAGE_HANDSHAKE;
-	session->connected_ms = clock_ms();
+	session->connected_us = clock_us();
 	facts_dialed(session->facts, dialed);
 	if (watch_socket(session) < 0) {
 		session_end(session, TLSB_E_RESOURCES, "the broker has no memory left");

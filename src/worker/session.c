@@ -1,5 +1,6 @@
 #include "worker/session.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -183,6 +184,29 @@ static void on_gone(struct chan *chan, enum msg_rule rule, const char *what)
 	session_violation(session, what);
 }
 
+/* It could not begin: tell the program why.  Frees it. */
+static void refuse_new(struct session *session, int error)
+{
+	struct worker *worker = session->worker;
+	struct msg_refused refused = { .error = TLSB_E_RESOURCES };
+	char text[LIMIT_TEXT + 1] = "the broker has no memory left";
+
+	if (error == -EMFILE) {
+		refused.error = TLSB_E_QUOTA;
+		snprintf(text, sizeof(text), "this user has %u sessions open; the limit is %u",
+			 worker->quota.sessions, worker->quota.sessions_max);
+	}
+	if (session->chan.owner)
+		(void)msg_send(session->chan.fd, &client_messages, CLIENT_MSG_REFUSED, &refused,
+			       text, strlen(text), NULL);
+	counters_add(worker->child->counters, COUNTER_sessions_refused, 1);
+	if (session->timer)
+		event_free(session->timer);
+	chan_deinit(&session->chan);
+	request_free(session->request);
+	free(session);
+}
+
 int session_new(struct worker *worker, struct client *client, int fd)
 {
 	struct session *session = calloc(1, sizeof(*session));
@@ -211,20 +235,7 @@ int session_new(struct worker *worker, struct client *client, int fd)
 			slots_remove(&worker->sessions, session->id);
 	}
 	if (r < 0) {
-		struct msg_refused refused = { .error = TLSB_E_QUOTA };
-		char text[LIMIT_TEXT + 1];
-
-		snprintf(text, sizeof(text), "this user has %u sessions open; the limit is %u",
-			 worker->quota.sessions, worker->quota.sessions_max);
-		if (session->chan.owner)
-			(void)msg_send(session->chan.fd, &client_messages, CLIENT_MSG_REFUSED,
-				       &refused, text, strlen(text), NULL);
-		counters_add(worker->child->counters, COUNTER_sessions_refused, 1);
-		if (session->timer)
-			event_free(session->timer);
-		chan_deinit(&session->chan);
-		request_free(session->request);
-		free(session);
+		refuse_new(session, r);
 		return r;
 	}
 	session->number = ++worker->sessions_seen;

@@ -55,7 +55,7 @@ struct session {
 	struct net net;
 	struct event *socket_event;
 	SSL *ssl;
-	uint64_t connected_ms;
+	uint64_t connected_us;
 	struct resume_key resume_key;
 	bool resume;
 	bool offers; /* an earlier session, in its first flight */

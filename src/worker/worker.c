@@ -110,10 +110,19 @@ static void report_broken(struct worker *worker, const char *text, enum msg_rule
 
 /* ---- frontdoor ---- */
 
+/* The frontdoor is not to count it any more. */
+static int client_is_gone(struct chan *chan, uint64_t id)
+{
+	return chan_send_body(chan, MSG_CLIENT_GONE, &(struct msg_client_gone){ .id = id });
+}
+
 static int on_client(struct chan *chan, struct msg *msg)
 {
+	const struct msg_client *client = msg->body;
+
 	/* Without memory the program sees its connection close; the others stay. */
-	(void)client_new(chan->owner, msg->body, msg_take_fd(msg, 0));
+	if (client_new(chan->owner, client, msg_take_fd(msg, 0)) < 0)
+		return client_is_gone(chan, client->id);
 	return 0;
 }
 
@@ -124,7 +133,7 @@ static int on_starved(struct chan *chan, struct msg *msg)
 
 	if (msg->type != MSG_CLIENT)
 		return -EMFILE;
-	return chan_send_body(chan, MSG_CLIENT_GONE, &(struct msg_client_gone){ .id = client->id });
+	return client_is_gone(chan, client->id);
 }
 
 static void on_frontdoor_gone(struct chan *chan, enum msg_rule rule, const char *what)
