@@ -140,6 +140,8 @@ demo: ## install what is missing, build, and show a verified session through the
 	@.ci/demo
 check: ## install what is missing, run every test, end with one summary line
 	@B=$(B) .ci/check
+coverage: ## which branches the tests take
+	@B=$(B) .ci/coverage
 abuse: ## every attack at full length, and how many were survived
 	@B=$(B) .ci/abuse
 fuzz: ## look for inputs that break something: SECONDS=60 for each target, two at a time
@@ -152,7 +154,7 @@ docs: ## write the generated tables of docs/ and man/ again
 	@docs/update
 check-docs: ## are the generated tables up to date?
 	@docs/update --check
-.PHONY: demo check abuse fuzz check-nspawn bench docs check-docs
+.PHONY: demo check coverage abuse fuzz check-nspawn bench docs check-docs
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | sort | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'

@@ -1,5 +1,6 @@
 #include "frontdoor/waiting.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +70,7 @@ static int make_place(struct badge *badge)
 	if (frontdoor->waiting_count < LIMIT_CLIENTS_WAITING)
 		return 0;
 	most = fullest(frontdoor);
+	assert(most); /* somebody waits, so a badge does */
 	if (badge->waiting_count + 1 >= most->waiting_count)
 		return -EMFILE;
 	/* Its last: those that came first have waited longer. */

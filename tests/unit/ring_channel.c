@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
@@ -227,6 +228,28 @@ static void may_be_deinited_when_it_never_was(void **state unused_)
 	assert_null(channel.page);
 }
 
+/* channel_create() with not one of RESOURCE more than there is now. */
+static int create_without(int resource)
+{
+	struct channel channel;
+	struct rlimit before, none;
+	int fd = -1, r;
+
+	assert_int_equal(getrlimit(resource, &before), 0);
+	none = (struct rlimit){ 0, before.rlim_max };
+	assert_int_equal(setrlimit(resource, &none), 0);
+	r = channel_create(&channel, LIMIT_RING_MIN, &fd);
+	assert_int_equal(setrlimit(resource, &before), 0);
+	assert_int_equal(fd, -1);
+	return r;
+}
+
+static void is_not_made_without_descriptors_or_address_space(void **state unused_)
+{
+	assert_int_equal(create_without(RLIMIT_NOFILE), -EMFILE);
+	assert_int_equal(create_without(RLIMIT_AS), -ENOMEM);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +265,7 @@ int main(void)
 		TEST(refuses_a_capacity_that_no_channel_has),
 		TEST(gives_back_the_pages_of_an_empty_ring),
 		TEST(may_be_deinited_when_it_never_was),
+		TEST(is_not_made_without_descriptors_or_address_space),
 	};
 
 	return testing_run(tests);
