@@ -132,6 +132,14 @@ void session_on_refused_certificate(struct session *session, X509_STORE_CTX *sto
 		verdict_of_certificate(store, session->request->name, session->refusal);
 }
 
+void session_on_heavy_chain(struct session *session, const char *why)
+{
+	if (!session->refusal && session->request && session->request->verify)
+		session->refusal = calloc(1, sizeof(*session->refusal));
+	if (session->refusal)
+		verdict_of_burden(session->request->name, why, session->refusal);
+}
+
 static void on_socket(evutil_socket_t fd unused_, short what, void *arg)
 {
 	struct session *session = arg;

@@ -10,6 +10,7 @@
 
 #include "trust/lookup.h"
 #include "worker/session.h"
+#include "worker/verify.h"
 
 /*
  * TLS 1.2 with forward secrecy and AEAD only: with a MAC-then-encrypt suite, a program that rewrites
@@ -48,17 +49,6 @@ static void on_message(int sent, int version, int type, const void *bytes, size_
 	session_on_record(tls_session_of(ssl), sent, type, bytes, len);
 }
 
-/* Verification is OpenSSL's; this only listens, to say later why a certificate was refused. */
-static int on_verify(int ok, X509_STORE_CTX *store)
-{
-	if (!ok)
-		session_on_refused_certificate(
-			tls_session_of(X509_STORE_CTX_get_ex_data(
-				store, SSL_get_ex_data_X509_STORE_CTX_idx())),
-			store);
-	return ok;
-}
-
 static int configure(SSL_CTX *ctx)
 {
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
@@ -69,6 +59,7 @@ static int configure(SSL_CTX *ctx)
 	SSL_CTX_set_default_read_buffer_len(ctx, READ_BUFFER);
 	SSL_CTX_set_max_cert_list(ctx, LIMIT_CHAIN_BYTES);
 	SSL_CTX_set_verify_depth(ctx, LIMIT_CHAIN_DEPTH);
+	verify_bound(ctx);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(ctx, on_new_session);
 	SSL_CTX_set_msg_callback(ctx, on_message);
@@ -249,7 +240,7 @@ static int set_peer(SSL *ssl, const struct request *request)
 		SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
 		return 0;
 	}
-	SSL_set_verify(ssl, SSL_VERIFY_PEER, on_verify);
+	SSL_set_verify(ssl, SSL_VERIFY_PEER, verify_on_step);
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
 						       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
 	if (request->is_address)

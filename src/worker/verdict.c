@@ -163,7 +163,16 @@ void verdict_of_certificate(X509_STORE_CTX *store, const char *name, struct verd
 	    X509_verify_cert_error_string(error));
 }
 
+void verdict_of_burden(const char *name, const char *why, struct verdict *ret_verdict)
+{
+	say(ret_verdict, TLSB_E_CERT, "the certificates of %s would take too long to verify: %s", name,
+	    why);
+}
+
 /* ---- everything else ---- */
+
+#define TEXT_OF_(number) #number
+#define TEXT_OF(number)	 TEXT_OF_(number)
 
 static const struct {
 	int reason;
@@ -191,6 +200,9 @@ static const struct {
 	  "the server speaks none of the application protocols offered" },
 	{ SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, TLSB_E_TLS_ALERT,
 	  "the server wants a certificate of the program's (TLS alert \"certificate required\")" },
+	{ SSL_R_EXCESSIVE_MESSAGE_SIZE, TLSB_E_TLS,
+	  "a message of the server's handshake is too long; certificates may have "
+	  TEXT_OF(LIMIT_CHAIN_KIB) " KiB in all" },
 	{ SSL_R_DH_KEY_TOO_SMALL, TLSB_E_CERT_WEAK, "the server's key exchange is too weak" },
 };
 

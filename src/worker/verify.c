@@ -1,0 +1,180 @@
+/*
+ * A worker is one thread: while OpenSSL verifies one server's chain, every other session of the user
+ * waits.  How long that takes is the server's choice: keys, curves, exponents and name constraints
+ * are its own, and most of what a certificate may say was never meant to be said in a hurry.
+ *
+ * So OpenSSL builds the chain, which costs little, and before it verifies the first signature the
+ * chain is judged here.  What was parsed by then is bounded by LIMIT_CHAIN_BYTES.
+ */
+#include "worker/verify.h"
+
+#include <openssl/core_names.h>
+#include <openssl/x509v3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "wire/limits.h"
+#include "worker/session.h"
+#include "worker/tls.h"
+
+/* Why a chain is too much; "" while it is not. */
+struct objection {
+	char text[100];
+};
+
+static bool object(struct objection *objection, const char *format, ...) printf_(2, 3);
+
+static bool object(struct objection *objection, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(objection->text, sizeof(objection->text), format, ap);
+	va_end(ap);
+	return false;
+}
+
+/* OpenSSL bounds the exponent of large keys only; one as long as a 3072-bit key costs 10 ms. */
+static bool rsa_is_fair(const EVP_PKEY *key, struct objection *objection)
+{
+	BIGNUM *exponent = NULL;
+	int bits;
+
+	if (EVP_PKEY_get_bits(key) > LIMIT_RSA_BITS)
+		return object(objection, "an RSA key of %d bits; the limit is %d",
+			      EVP_PKEY_get_bits(key), LIMIT_RSA_BITS);
+	if (!EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &exponent))
+		return object(objection, "an RSA key without an exponent");
+	bits = BN_num_bits(exponent);
+	BN_free(exponent);
+	if (bits > LIMIT_RSA_EXPONENT_BITS)
+		return object(objection, "an RSA exponent of %d bits; the limit is %d", bits,
+			      LIMIT_RSA_EXPONENT_BITS);
+	return true;
+}
+
+/* Curves over binary fields are the slowest, and nobody's in TLS (RFC 8446, 4.2.7). */
+static bool curve_is_fair(const EVP_PKEY *key, struct objection *objection)
+{
+	char field[32] = "";
+	int spelt_out = 0;
+
+	if (EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS,
+				   &spelt_out) &&
+	    spelt_out)
+		return object(objection, "a key on a curve without a name");
+	if (!EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_EC_FIELD_TYPE, field,
+					    sizeof(field), NULL) ||
+	    strcmp(field, SN_X9_62_prime_field) != 0)
+		return object(objection, "a key on a curve that TLS does not use");
+	return true;
+}
+
+static bool key_is_fair(X509 *cert, struct objection *objection)
+{
+	const EVP_PKEY *key = X509_get0_pubkey(cert);
+
+	if (!key)
+		return true; /* costs nothing; OpenSSL refuses it */
+	if (EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "RSA-PSS"))
+		return rsa_is_fair(key, objection);
+	if (EVP_PKEY_is_a(key, "EC"))
+		return curve_is_fair(key, objection);
+	if (EVP_PKEY_is_a(key, "DSA") || EVP_PKEY_is_a(key, "DH"))
+		return object(objection, "a key of a kind that TLS does not use");
+	return true;
+}
+
+/* How many name constraints CERT sets. */
+static uint64_t count_constraints(const X509 *cert)
+{
+	NAME_CONSTRAINTS *constraints = X509_get_ext_d2i(cert, NID_name_constraints, NULL, NULL);
+	int count = 0;
+
+	if (constraints)
+		count = MAX(sk_GENERAL_SUBTREE_num(constraints->permittedSubtrees), 0) +
+			MAX(sk_GENERAL_SUBTREE_num(constraints->excludedSubtrees), 0);
+	NAME_CONSTRAINTS_free(constraints);
+	return (uint64_t)count;
+}
+
+/* How many names CERT has: its subject, and the alternatives. */
+static uint64_t count_names(const X509 *cert)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	int count = sk_GENERAL_NAME_num(names);
+
+	GENERAL_NAMES_free(names);
+	return 1 + (uint64_t)MAX(count, 0);
+}
+
+/* Each constraint is compared with each name of each certificate below its own. */
+static bool constraints_are_fair(const STACK_OF(X509) *chain, struct objection *objection)
+{
+	uint64_t comparisons = 0;
+
+	for (int i = 1; i < sk_X509_num(chain); i++) {
+		uint64_t constraints = count_constraints(sk_X509_value(chain, i));
+
+		for (int below = 0; constraints > 0 && below < i; below++)
+			comparisons += constraints * count_names(sk_X509_value(chain, below));
+	}
+	if (comparisons > LIMIT_NAME_COMPARISONS)
+		return object(objection, "%llu names to compare with constraints; the limit is %d",
+			      (unsigned long long)comparisons, LIMIT_NAME_COMPARISONS);
+	return true;
+}
+
+static bool chain_is_fair(const STACK_OF(X509) *chain, struct objection *objection)
+{
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		if (!key_is_fair(sk_X509_value(chain, i), objection))
+			return false;
+	}
+	return constraints_are_fair(chain, objection);
+}
+
+/* ---- between OpenSSL's steps ---- */
+
+static struct session *session_of(X509_STORE_CTX *store)
+{
+	return tls_session_of(
+		X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+}
+
+/* OpenSSL's own, the same for the whole process; only a context can tell it. */
+static X509_STORE_CTX_verify_fn verify_signatures;
+
+/* The chain is there and ends in a trusted root; its signatures come next, then its constraints. */
+static int on_chain(X509_STORE_CTX *store)
+{
+	struct objection objection = { "" };
+
+	if (chain_is_fair(X509_STORE_CTX_get0_chain(store), &objection))
+		return verify_signatures(store);
+	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+	session_on_heavy_chain(session_of(store), objection.text);
+	return 0;
+}
+
+static int on_certificates(X509_STORE_CTX *store, void *arg unused_)
+{
+	verify_signatures = X509_STORE_CTX_get_verify(store);
+	X509_STORE_CTX_set_verify(store, on_chain);
+	return X509_verify_cert(store);
+}
+
+void verify_bound(SSL_CTX *ctx)
+{
+	SSL_CTX_set_cert_verify_callback(ctx, on_certificates, NULL);
+}
+
+/* Verification is OpenSSL's; this only listens, to say later why a certificate was refused. */
+int verify_on_step(int ok, X509_STORE_CTX *store)
+{
+	if (!ok)
+		session_on_refused_certificate(session_of(store), store);
+	return ok;
+}
