@@ -78,6 +78,19 @@ static int fail(enum role role, const char *what, int error)
 	return 1;
 }
 
+struct event_base *child_base_new(void)
+{
+	const struct timeval interval = { .tv_usec = LIMIT_LOOP_MS * 1000 };
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config && event_config_set_max_dispatch_interval(config, &interval, -1, 0) == 0)
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	return base;
+}
+
 int child_main(enum role role, const struct child_ops *ops, enum sandbox_mode mode)
 {
 	struct child child = { .role = role, .ops = ops };
@@ -92,7 +105,7 @@ int child_main(enum role role, const struct child_ops *ops, enum sandbox_mode mo
 	r = sandbox_enter(role, mode, SUPERVISOR_FD + 1, &calls, &what);
 	if (r < 0)
 		return fail(role, what, r);
-	child.base = event_base_new();
+	child.base = child_base_new();
 	if (!child.base)
 		return fail(role, "event base", -ENOMEM);
 	r = chan_init(&child.supervisor, child.base, SUPERVISOR_FD, &internal_messages, role,

@@ -40,6 +40,13 @@ struct child_ops {
 	void (*stop)(struct child *child);
 };
 
+/*
+ * A role's event loop.  What has more to do than its turn allows makes its own event active again, and
+ * libevent would go on with it for ever: this one looks for the others' events every LIMIT_LOOP_MS.
+ * NULL: no memory.
+ */
+struct event_base *child_base_new(void);
+
 /* Every role's handler of MSG_START. */
 int child_on_start(struct chan *chan, struct msg *msg);
 

@@ -127,6 +127,9 @@
 /* Of these, for one server and request.  A connection uses up one TLS 1.3 ticket and brings two. */
 #define LIMIT_RESUME_OF_ONE 16
 
+/* Work that is at hand goes on for so long before a loop asks the kernel what else has come. */
+#define LIMIT_LOOP_MS 5
+
 /* ---- messages ---- */
 
 /* Largest tail: a part of a CA bundle. */

@@ -45,6 +45,10 @@ static bool pump_once(struct session *session, bool incoming, bool *ret_again)
 		pump_ring(session);
 		session_violation(session, "impossible ring indices");
 		return false;
+	case PUMP_FLOOD:
+		pump_ring(session);
+		session_end(session, TLSB_E_TLS, "the server floods the session with records without data");
+		return false;
 	default:
 		pump_ring(session);
 		session_broken(session, error);
@@ -62,10 +66,6 @@ void flow_pump(struct session *session)
 	if (!session->tx_end && !pump_once(session, false, &again))
 		return;
 	pump_ring(session);
-	if (session->idle_records > LIMIT_IDLE_RECORDS) {
-		session_end(session, TLSB_E_TLS, "the server floods the session with records without data");
-		return;
-	}
 	if (again)
 		event_active(session->socket_event, EV_TIMEOUT, 0);
 	if (session->bytes_read != session->swept_at)

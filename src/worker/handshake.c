@@ -99,13 +99,25 @@ bool handshake_pump(struct session *session)
 	return false;
 }
 
+/*
+ * OpenSSL goes through such records on its own, all that were read, before it returns.  That the peer
+ * "has closed" stops it; pump_in() sees by the count why, and ends the session.
+ */
+static void count_idle_record(struct session *session)
+{
+	session->turn_records++;
+	if (++session->idle_records > LIMIT_IDLE_RECORDS)
+		SSL_set_shutdown(session->ssl,
+				 SSL_get_shutdown(session->ssl) | SSL_RECEIVED_SHUTDOWN);
+}
+
 void session_on_record(struct session *session, int sent, int type, const void *bytes, size_t len)
 {
 	if (session->facts)
 		facts_step(session->facts, sent, type, bytes, len, handshake_us(session) / 1000);
 	else if (!sent && (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT ||
 			   type == SSL3_RT_CHANGE_CIPHER_SPEC))
-		session->idle_records++;
+		count_idle_record(session);
 }
 
 void session_on_resumable(struct session *session, SSL_SESSION *resumable)

@@ -89,7 +89,8 @@ enum pump pump_in(struct session *session, int *ret_error)
 {
 	size_t moved = 0;
 
-	while (moved < LIMIT_PUMP_BYTES) {
+	/* Records without data cost most: a server may put some of its data between them. */
+	while (moved < LIMIT_PUMP_BYTES && session->turn_records <= LIMIT_IDLE_RECORDS) {
 		uint8_t *span = NULL;
 		size_t n = 0;
 		int free_bytes = room(session, &span), r;
@@ -98,6 +99,8 @@ enum pump pump_in(struct session *session, int *ret_error)
 			return free_bytes < 0 ? PUMP_LIE : PUMP_WAIT;
 		ERR_clear_error();
 		r = SSL_read_ex(session->ssl, span, (size_t)free_bytes, &n);
+		if (session->idle_records > LIMIT_IDLE_RECORDS)
+			return PUMP_FLOOD;
 		if (r <= 0)
 			return why_not(session, r, ret_error);
 		session->idle_records = 0;

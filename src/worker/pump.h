@@ -13,6 +13,7 @@ enum pump {
 	PUMP_AGAIN,  /* the turn's share is used up, there is more */
 	PUMP_END,    /* in: close_notify came.  out: close_notify went, if it was owed */
 	PUMP_BROKEN, /* TLS or TCP failed; *ret_error is SSL_get_error()'s */
+	PUMP_FLOOD,  /* in: too many records without data, LIMIT_IDLE_RECORDS */
 	PUMP_LIE,    /* the program's ring words are impossible */
 };
 

@@ -161,6 +161,7 @@ int session_arm_timer(struct session *session, uint64_t ms)
 void session_pump(struct session *session)
 {
 	net_turn(&session->net);
+	session->turn_records = 0;
 	if (session->stage == STAGE_HANDSHAKE && !handshake_pump(session))
 		return;
 	if (session->stage == STAGE_OPEN)

@@ -62,6 +62,7 @@ struct session {
 	unsigned trust_number; /* under which the handshake began */
 	time_t resume_until;
 	unsigned idle_records; /* without application data, in a row */
+	unsigned turn_records; /* without application data, since this session's turn began */
 
 	uint32_t retry_len; /* bytes of a write that TLS has to be given again */
 	uint32_t unrung_rx, unrung_tx; /* bytes since the program's last bell */

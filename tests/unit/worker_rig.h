@@ -197,7 +197,7 @@ static inline void rig_init_with(struct rig *rig, int allow_insecure)
 {
 	*rig = (struct rig){.child = {.role = ROLE_WORKER, .ops = &worker_ops}};
 	assert_int_equal(worker_ops.prepare(&rig->child), 0);
-	rig->child.base = event_base_new();
+	rig->child.base = child_base_new();
 	rig_start(rig, allow_insecure);
 	rig->root = cert_new((struct cert_spec){.name = "root", .is_ca = true}, NULL);
 	rig->leaf = cert_new(
