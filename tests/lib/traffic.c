@@ -38,7 +38,7 @@ struct options {
 	enum work work;
 	uint64_t bytes;
 	unsigned sessions, clients, rounds;
-	int pause_ms, spin, info, separate;
+	int pause_ms, timeout_ms, spin, info, separate;
 	uint64_t seed;
 	struct tlsb_config *config;
 };
@@ -110,8 +110,11 @@ static int fail_content(struct flow *flow, unsigned number, const char *what)
 
 static int step_connect(const struct options *options, struct flow *flow, unsigned number)
 {
+	/* A timeout is the broker's deadline, too. */
+	tlsb_set_timeout(flow->tls, options->timeout_ms);
 	if (tlsb_connect(flow->tls, options->host, options->port) < 0)
 		return errno == EWOULDBLOCK ? 0 : fail(flow, number, "connect");
+	tlsb_set_timeout(flow->tls, 0);
 	flow->phase = HANDSHAKE;
 	return 1;
 }
@@ -463,7 +466,7 @@ static void usage(void)
 {
 	fprintf(stderr,
 		"usage: traffic [--socket PATH] [--ca FILE] [--name NAME] [--sessions N]\n"
-		"               [--clients N] [--processes N] [--rounds N] [--pause MS] [--spin]\n"
+		"               [--clients N] [--processes N] [--rounds N] [--pause MS] [--timeout MS] [--spin]\n"
 		"               [--no-resumption] [--insecure] [--info] [--seed N] HOST PORT WORK...\n");
 	exit(2);
 }
@@ -521,7 +524,7 @@ static unsigned parse(struct options *options, int argc, char **argv)
 		{ "sessions", 1, NULL, 'N' }, { "clients", 1, NULL, 'C' },  { "processes", 1, NULL, 'P' },
 		{ "rounds", 1, NULL, 'r' },   { "pause", 1, NULL, 'p' },    { "spin", 0, NULL, 'S' },
 		{ "insecure", 0, NULL, 'i' }, { "info", 0, NULL, 'I' },     { "seed", 1, NULL, 'd' },
-		{ "no-resumption", 0, NULL, 'R' }, { 0 },
+		{ "no-resumption", 0, NULL, 'R' }, { "timeout", 1, NULL, 't' }, { 0 },
 	};
 	unsigned processes = 1;
 
@@ -538,6 +541,7 @@ static unsigned parse(struct options *options, int argc, char **argv)
 		case 'P': processes = (unsigned)atoi(optarg); break;
 		case 'r': options->rounds = (unsigned)atoi(optarg); break;
 		case 'p': options->pause_ms = atoi(optarg); break;
+		case 't': options->timeout_ms = atoi(optarg); break;
 		case 'S': options->spin = 1; break;
 		case 'i': tlsb_config_insecure_no_verify(options->config); break;
 		case 'I': options->info = 1; break;
