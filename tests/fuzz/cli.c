@@ -129,6 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(fflush(terminal) == 0);
 	stdout = real_stdout;
 	stderr = real_stderr;
+	kernel.polls = 0;
 	must(stage_fds() == 0);
 	return 0;
 }

@@ -204,15 +204,14 @@ static void worker_says(struct input *input, const struct dialler *dialler)
 static void worker_dials(struct input *input, const struct dialler *dialler)
 {
 	static const uint16_t families[] = { AF_UNSPEC, AF_INET, AF_INET6 };
-	const struct msg_dial body = {
-		.id = take_u8(input),
-		.deadline_ms = take_u16(input),
-		.port = 443,
-		.family = families[take_u8(input) % ARRAY_SIZE(families)],
-	};
+	struct msg_dial body = { .port = 443 };
+	const uint8_t *host;
 	size_t len;
-	const uint8_t *host = take(input, take_u8(input) % (LIMIT_HOST + 1), &len);
 
+	body.id = take_u8(input);
+	body.deadline_ms = take_u16(input);
+	body.family = families[take_u8(input) % ARRAY_SIZE(families)];
+	host = take(input, take_u8(input) % (LIMIT_HOST + 1), &len);
 	if (dialler)
 		say(dialler->chan.fd, MSG_DIAL, &body, host, len, NULL);
 }

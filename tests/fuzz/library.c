@@ -173,6 +173,7 @@ static ssize_t call(struct program *program, struct input *input)
 	static const short events[] = { POLLIN, POLLOUT, POLLIN | POLLOUT };
 	struct tlsb_session *session = program->session;
 	const char *badge;
+	int wanted;
 
 	switch (take_u8(input) % 13) {
 	case 0:
@@ -202,7 +203,8 @@ static ssize_t call(struct program *program, struct input *input)
 	case 10:
 		return tlsb_fd(session);
 	case 11:
-		return tlsb_wait(session, events[take_u8(input) % 3], take_u8(input) % 4);
+		wanted = events[take_u8(input) % ARRAY_SIZE(events)];
+		return tlsb_wait(session, wanted, take_u8(input) % 4);
 	default:
 		return tlsb_connect(session, NULL, NULL);
 	}

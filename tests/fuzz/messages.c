@@ -14,12 +14,10 @@ static const struct msg_table *const tables[] = { &internal_messages, &client_me
 
 static void take_context(struct input *input, struct msg_context *ret_ctx)
 {
-	*ret_ctx = (struct msg_context){
-		.self = (enum role)(take_u8(input) % (ROLE_CLIENT + 1)),
-		.peer = (enum role)(take_u8(input) % (ROLE_CLIENT + 1)),
-		.table = tables[take_u8(input) % ARRAY_SIZE(tables)],
-		.phase = (enum msg_phase)(1 << take_u8(input) % 4),
-	};
+	ret_ctx->self = (enum role)(take_u8(input) % (ROLE_CLIENT + 1));
+	ret_ctx->peer = (enum role)(take_u8(input) % (ROLE_CLIENT + 1));
+	ret_ctx->table = tables[take_u8(input) % ARRAY_SIZE(tables)];
+	ret_ctx->phase = (enum msg_phase)(1 << take_u8(input) % 4);
 }
 
 /* What a handler may rely on. */

@@ -501,22 +501,24 @@ static short events_of(const struct pollfd *pfd)
 	return (short)((now & pfd->events) | (file->hung ? POLLHUP : 0));
 }
 
+static void pass(int ms)
+{
+	kernel.now_ms += (uint64_t)ms;
+	kernel.polls = 0;
+}
+
 REAL(int, poll, struct pollfd *fds, nfds_t count, int ms)
 {
-	static unsigned polls;
-	static uint64_t before_ms;
 	int ready = 0;
 
 	for (nfds_t i = 0; i < count; i++) {
 		fds[i].revents = events_of(&fds[i]);
 		ready += fds[i].revents != 0;
 	}
+	must(ready > 0 || ms >= 0); /* else it would sleep for ever */
+	must(++kernel.polls < MOST_POLLS);
 	if (ready == 0 && ms > 0)
-		kernel.now_ms += (uint64_t)ms;
-	must(ready > 0 || ms >= 0);
-	polls = kernel.now_ms == before_ms ? polls + 1 : 0;
-	before_ms = kernel.now_ms;
-	must(polls < MOST_POLLS);
+		pass(ms);
 	return ready;
 }
 
@@ -848,6 +850,7 @@ void stage_sleep(unsigned ms)
 	unsigned calls = 0;
 
 	kernel.now_ms = end_ms;
+	kernel.polls = 0;
 	while ((event = next_due())) {
 		must(++calls < MOST_CALLS);
 		call(event, EV_TIMEOUT);

@@ -44,6 +44,7 @@ extern struct kernel {
 	int no_headroom;
 	unsigned accepts;  /* programs that wait at a listening socket */
 	uint64_t now_ms;
+	unsigned polls; /* since time passed */
 	/* Told of every packet that is sent; or NULL. */
 	void (*on_sent)(int fd, const struct msghdr *packet);
 	/* Told of every entry for the journal; or NULL. */

@@ -144,14 +144,14 @@ static void role_dies(struct process *process, int status)
 	stage_turn();
 }
 
-static void worker_asks(struct process *process, uint64_t tag)
+static void worker_asks(struct process *process)
 {
 	const struct worker *worker = process ? process->owner : NULL;
 	struct said said = { 0 };
 
 	if (!process || process->role != ROLE_WORKER)
 		return;
-	said.body.ask = (struct msg_status_ask){ .tag = tag, .uid = worker->uid };
+	said.body.ask = (struct msg_status_ask){ .tag = 7, .uid = worker->uid };
 	say(process, &said, MSG_STATUS_ASK);
 }
 
@@ -159,6 +159,7 @@ static void take_step(struct input *input)
 {
 	static const int errors[] = { 0, EAGAIN, EPIPE, EMFILE };
 	struct said said = { 0 };
+	struct process *process;
 
 	switch ((enum step)(take_u8(input) % STEPS)) {
 	case ROLE_SAYS:
@@ -177,13 +178,14 @@ static void take_step(struct input *input)
 		say(supervisor.frontdoor.process, &said, MSG_WORKER_RETIRE);
 		break;
 	case WORKER_ASKS:
-		worker_asks(some_process(take_u8(input) % 8), input->left);
+		worker_asks(some_process(take_u8(input) % 8));
 		break;
 	case ROLE_HANGS_UP:
 		role_hangs_up(some_process(take_u8(input) % 8));
 		break;
 	case ROLE_DIES:
-		role_dies(some_process(take_u8(input) % 8), take_u16(input) & 0x7f7f);
+		process = some_process(take_u8(input) % 8);
+		role_dies(process, take_u16(input) & 0x7f7f);
 		break;
 	case TIME_PASSES:
 		stage_sleep(take_u16(input));

@@ -66,7 +66,7 @@ static struct worker *worker(void)
 
 REAL(int, SSL_do_handshake, SSL *ssl)
 {
-	if (!tls.handshake)
+	if (!tls.handshake || tls_session_of(ssl)->net.full)
 		return -1;
 	must(SSL_set_session(ssl, tls.agreed) == 1);
 	SSL_set_verify_result(ssl, tls.unverified ? X509_V_ERR_CERT_UNTRUSTED : X509_V_OK);
@@ -99,7 +99,10 @@ REAL(int, SSL_shutdown, SSL *ssl)
 
 REAL(int, SSL_get_error, const SSL *ssl, int result)
 {
-	(void)ssl, (void)result;
+	(void)result;
+	/* Before there is a socket the first flight waits, or there was no memory for it. */
+	if (tls_session_of(ssl)->net.full && tls.error != SSL_ERROR_SSL)
+		return SSL_ERROR_WANT_WRITE;
 	return tls.error;
 }
 
@@ -275,19 +278,16 @@ static void session_says(struct input *input, struct session *session)
 /* A CONNECT whose lengths fit, with everything else from the input. */
 static void session_asks(struct input *input, struct session *session)
 {
-	struct msg_connect connect = {
-		.deadline_ms = take_u16(input),
-		.flags = take_u8(input) % 4,
-		.port = 443,
-		.host_len = take_u8(input) % 64,
-		.name_len = take_u8(input) % 64,
-		.alpn_len = take_u8(input) % 64,
-		.ciphers_len = take_u8(input) % 64,
-	};
+	struct msg_connect connect = { .port = 443 };
 	char tail[256];
-	size_t len = (size_t)connect.host_len + connect.name_len + connect.alpn_len +
-		     connect.ciphers_len;
+	size_t len;
 
+	connect.deadline_ms = take_u16(input);
+	connect.flags = take_u8(input) % 4;
+	len = connect.host_len = take_u8(input) % 64;
+	len += connect.name_len = take_u8(input) % 64;
+	len += connect.alpn_len = take_u8(input) % 64;
+	len += connect.ciphers_len = take_u8(input) % 64;
 	take_into(input, tail, len);
 	if (!has_socket(session) || session->stage != STAGE_SETUP)
 		return;
