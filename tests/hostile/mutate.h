@@ -31,7 +31,7 @@ enum mutant_fds { FDS_GOOD, FDS_ODD };
 
 struct mutant {
 	struct msg_context ctx;
-	uint8_t bytes[LIMIT_MESSAGE + 64];
+	_Alignas(uint64_t) uint8_t bytes[LIMIT_MESSAGE + 64]; /* a body's numbers are in place */
 	size_t len, nfds;
 	enum mutant_fds kind; /* its descriptors: of the kind that the row is for, or of any other */
 	const char *how;      /* it was broken */
