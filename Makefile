@@ -93,7 +93,13 @@ $(B)/examples/%: examples/%.c $(SO) $(LINKS)
 # Unit tests link every object of the daemon but main's, and the library's own.
 TESTED := $(filter-out $(B)/src/main.o,$(OBJ)) $(filter $(B)/pic/libtlsbroker/%,$(LIB_OBJ))
 $(UNITS): %: %.o $(TESTED)
-	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(PKG_LIBS) $(shell pkg-config --libs cmocka)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) $(WRAP) -pie -o $@ $^ $(PKG_LIBS) $(shell pkg-config --libs cmocka)
+
+# What tests/hostile/faults.h makes fail.
+$(B)/tests/hostile/faults_%: WRAP = $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc reallocarray \
+	asprintf __asprintf_chk recvmsg sendmsg recv send pread pwrite memfd_create ftruncate mmap madvise \
+	fcntl fstat getsockopt setsockopt getsockname getpeername shutdown getrlimit accept4 socket socketpair \
+	connect poll)
 
 # Fuzz targets: the same objects, but the kernel and the event loop that they see are tests/fuzz/stage.c's.
 # main is replay.c's, which runs over the seeds; or libFuzzer's (.ci/fuzz).

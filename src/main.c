@@ -11,6 +11,7 @@
 #include "role/role.h"
 #include "supervisor/options.h"
 #include "supervisor/supervisor.h"
+#include "trust/memory.h"
 #include "worker/worker.h"
 
 #define EXIT_USAGE 2
@@ -42,6 +43,7 @@ int main(int argc, char **argv)
 	struct options options;
 	struct failure failure;
 
+	memory_watch();
 	if (options_parse(argc, argv, &options, &failure) < 0)
 		return usage(failure.text);
 	switch (options.action) {

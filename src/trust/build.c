@@ -16,6 +16,7 @@
 #include <openssl/x509.h>
 
 #include "base/fd.h"
+#include "trust/memory.h"
 #include "wire/limits.h"
 
 struct item {
@@ -91,6 +92,7 @@ static int add_block(struct items *items, const char *name, const char *header, 
 static int read_blocks(struct items *items, BIO *bio)
 {
 	size_t left = BIO_ctrl_pending(bio);
+	const unsigned long failures = memory_failures();
 	int r = 0;
 
 	while (r == 0 && left > 0) {
@@ -112,7 +114,8 @@ static int read_blocks(struct items *items, BIO *bio)
 		left = BIO_ctrl_pending(bio);
 	}
 	ERR_clear_error();
-	return r;
+	/* What could not be read then is not bad, and an index without it would not be whole. */
+	return memory_failures() == failures ? r : -ENOMEM;
 }
 
 /* By hash for the search; then so that duplicates are neighbours. */

@@ -7,9 +7,12 @@
 #include "trust/lookup.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include "trust/memory.h"
 
 /* One for each store; freed with it. */
 struct trust_lookup {
@@ -17,12 +20,19 @@ struct trust_lookup {
 	X509_LOOKUP_METHOD *method;
 };
 
-/* Into the cache, if it has this subject: different names may share a hash. */
+/*
+ * Into the cache, if it has this subject: different names may share a hash.  Not one for which there
+ * was too little memory: half understood, it would take the root away until the next reload.
+ */
 static void add_if_named(X509_STORE *store, const X509_NAME *name, const uint8_t *der, size_t len)
 {
+	const unsigned long failures = memory_failures();
 	X509 *x509 = d2i_X509_AUX(NULL, &der, (long)len);
+	bool named = x509 && X509_NAME_cmp(X509_get_subject_name(x509), name) == 0;
 
-	if (x509 && X509_NAME_cmp(X509_get_subject_name(x509), name) == 0)
+	if (named)
+		(void)X509_check_purpose(x509, -1, 0); /* its extensions are read now, once */
+	if (named && memory_failures() == failures)
 		X509_STORE_add_cert(store, x509);
 	X509_free(x509);
 }

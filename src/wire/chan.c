@@ -81,21 +81,30 @@ static void on_readable(evutil_socket_t fd, short what unused_, void *arg)
 	}
 }
 
+/* Reported from the event loop, so that no caller of chan_send() loses its channel under its feet. */
+static int flood(struct chan *chan)
+{
+	chan->flooded = true;
+	event_active(chan->readable, EV_READ, 0);
+	return -EPIPE;
+}
+
 /* The socket has room, but the reader has yet to pick up our earlier descriptors: polling would
  * spin until it does. */
 static void try_later(struct chan *chan)
 {
 	static const struct timeval soon = { 0, 5000 };
 
-	event_del(chan->writable);
-	evtimer_add(chan->later, &soon);
+	if (evtimer_add(chan->later, &soon) == 0) /* else it spins, which ends */
+		event_del(chan->writable);
 }
 
 static void on_later(evutil_socket_t fd unused_, short what unused_, void *arg)
 {
 	struct chan *chan = arg;
 
-	event_add(chan->writable, NULL);
+	if (event_add(chan->writable, NULL) < 0)
+		flood(chan);
 }
 
 static void on_writable(evutil_socket_t fd, short what unused_, void *arg)
@@ -183,21 +192,13 @@ void chan_deinit(struct chan *chan)
 	*chan = (struct chan){ .fd = -1, .gone = true };
 }
 
-/* Reported from the event loop, so that no caller of chan_send() loses its channel under its feet. */
-static int flood(struct chan *chan)
-{
-	chan->flooded = true;
-	event_active(chan->readable, EV_READ, 0);
-	return -EPIPE;
-}
-
 static int enqueue(struct chan *chan, uint32_t type, const void *body, const void *tail,
 		   size_t tail_len, int fds[LIMIT_MESSAGE_FDS])
 {
 	size_t body_len = chan->ctx.table->rows[type].body;
 	struct chan_packet *packet;
 
-	if (chan->queued >= LIMIT_CHAN_QUEUE)
+	if (chan->queued >= LIMIT_CHAN_QUEUE || event_add(chan->writable, NULL) < 0)
 		return flood(chan);
 	packet = malloc(sizeof(*packet) + body_len + tail_len);
 	if (!packet)
@@ -211,7 +212,6 @@ static int enqueue(struct chan *chan, uint32_t type, const void *body, const voi
 		memcpy(packet->bytes + body_len, tail, tail_len);
 	STAILQ_INSERT_TAIL(&chan->queue, packet, next);
 	chan->queued++;
-	event_add(chan->writable, NULL);
 	return 0;
 }
 

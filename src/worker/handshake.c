@@ -94,6 +94,8 @@ bool handshake_pump(struct session *session)
 	error = SSL_get_error(session->ssl, r);
 	if (error == SSL_ERROR_WANT_READ && session->net.turn >= LIMIT_PUMP_BYTES)
 		event_active(session->socket_event, EV_TIMEOUT, 0);
+	else if (error == SSL_ERROR_WANT_READ && session->net.broken)
+		session_broken(session, SSL_ERROR_SYSCALL); /* all is read, and no answer will come */
 	else if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
 		session_broken(session, error);
 	return false;
@@ -166,8 +168,8 @@ static void offer_earlier(struct session *session)
 	struct tls *tls = &session->worker->tls;
 	SSL_SESSION *earlier = NULL;
 
-	tls_resume_key(session->request, &session->resume_key);
-	session->resume = session->request->resume;
+	session->resume = tls_resume_key(session->request, &session->resume_key) == 0 &&
+			  session->request->resume;
 	session->trust_number = tls->trust_number;
 	if (session->resume && session->request->verify)
 		earlier = resume_take(tls->cache, &session->resume_key, &session->resume_until);

@@ -123,11 +123,13 @@ int tls_set_trust(struct tls *tls, int fd)
 static X509 *next_certificate(BIO *bio)
 {
 	for (;;) {
+		size_t left = BIO_ctrl_pending(bio);
 		X509 *cert = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
 		unsigned long error = ERR_peek_last_error();
 
 		ERR_clear_error();
-		if (cert || ERR_GET_LIB(error) != ERR_LIB_PEM ||
+		/* Without memory nothing is read, and would not be the next time. */
+		if (cert || ERR_GET_LIB(error) != ERR_LIB_PEM || BIO_ctrl_pending(bio) >= left ||
 		    ERR_GET_REASON(error) == PEM_R_NO_START_LINE)
 			return cert;
 	}
@@ -229,8 +231,6 @@ static int set_ciphers(SSL *ssl, const char *list)
 /* Whom to verify.  There is no way through here that leaves a verified session without a name. */
 static int set_peer(SSL *ssl, const struct request *request)
 {
-	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
-
 	/* What SSL_set_tlsext_host_name() is, without its cast that drops const. */
 	if (!request->is_address &&
 	    !SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
@@ -241,11 +241,7 @@ static int set_peer(SSL *ssl, const struct request *request)
 		return 0;
 	}
 	SSL_set_verify(ssl, SSL_VERIFY_PEER, verify_on_step);
-	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
-						       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-	if (request->is_address)
-		return X509_VERIFY_PARAM_set1_ip_asc(param, request->name) ? 0 : -ENOMEM;
-	return X509_VERIFY_PARAM_set1_host(param, request->name, 0) ? 0 : -ENOMEM;
+	return 0; /* the name is set where it is used: see verify.c */
 }
 
 static int apply(SSL *ssl, const struct request *request, const char **ret_text)
@@ -303,25 +299,30 @@ int tls_client_new(struct tls *tls, const struct request *request, struct net *n
 	return 0;
 }
 
-void tls_resume_key(const struct request *request, struct resume_key *ret_key)
+int tls_resume_key(const struct request *request, struct resume_key *ret_key)
 {
 	const uint16_t numbers[] = { request->port, request->version_min, request->version_max,
 				     request->family };
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	struct resume_key key;
 	unsigned len = 0;
+	int ok;
 
-	memset(ret_key, 0, sizeof(*ret_key));
 	/* Strings go in with their NULs, so that no two requests look alike. */
-	if (!md || !EVP_DigestInit_ex(md, EVP_sha256(), NULL) ||
-	    !EVP_DigestUpdate(md, numbers, sizeof(numbers)) ||
-	    !EVP_DigestUpdate(md, request->host, strlen(request->host) + 1) ||
-	    !EVP_DigestUpdate(md, request->name, strlen(request->name) + 1) ||
-	    !EVP_DigestUpdate(md, request->alpn, strlen(request->alpn) + 1) ||
-	    !EVP_DigestUpdate(md, request->ciphers, strlen(request->ciphers) + 1) ||
-	    !EVP_DigestUpdate(md, request->ca ? request->ca : "", request->ca_len) ||
-	    !EVP_DigestFinal_ex(md, ret_key->bytes, &len))
-		RAND_bytes(ret_key->bytes, RESUME_KEY_BYTES); /* a key that finds nothing */
+	ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) &&
+	     EVP_DigestUpdate(md, numbers, sizeof(numbers)) &&
+	     EVP_DigestUpdate(md, request->host, strlen(request->host) + 1) &&
+	     EVP_DigestUpdate(md, request->name, strlen(request->name) + 1) &&
+	     EVP_DigestUpdate(md, request->alpn, strlen(request->alpn) + 1) &&
+	     EVP_DigestUpdate(md, request->ciphers, strlen(request->ciphers) + 1) &&
+	     EVP_DigestUpdate(md, request->ca ? request->ca : "", request->ca_len) &&
+	     EVP_DigestFinal_ex(md, key.bytes, &len);
 	EVP_MD_CTX_free(md);
+	ERR_clear_error();
+	if (!ok)
+		return -ENOMEM;
+	*ret_key = key;
+	return 0;
 }
 
 time_t tls_chain_until(SSL *ssl, time_t until)

@@ -42,8 +42,8 @@ int tls_client_new(struct tls *tls, const struct request *request, struct net *n
 /* The session of a callback's SSL. */
 struct session *tls_session_of(const SSL *ssl);
 
-/* What resumption depends on: see resume.h. */
-void tls_resume_key(const struct request *request, struct resume_key *ret_key);
+/* What resumption depends on: see resume.h.  0 or -ENOMEM: then nothing may be resumed. */
+int tls_resume_key(const struct request *request, struct resume_key *ret_key);
 
 /* The earliest end of validity in the verified chain, at most UNTIL, wall-clock seconds. */
 time_t tls_chain_until(SSL *ssl, time_t until);

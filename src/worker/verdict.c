@@ -49,6 +49,8 @@ static const struct {
 	  "has name constraints of an unknown kind" },
 	{ X509_V_ERR_CERT_SIGNATURE_FAILURE, TLSB_E_CERT_SIGNATURE, "has a wrong signature" },
 	{ X509_V_ERR_CERT_REVOKED, TLSB_E_CERT_REVOKED, "was revoked" },
+	{ X509_V_ERR_OUT_OF_MEM, TLSB_E_RESOURCES,
+	  "could not be verified: the broker has no memory left" },
 	{ X509_V_ERR_CERT_CHAIN_TOO_LONG, TLSB_E_CERT, "has too long a chain" },
 };
 
@@ -238,10 +240,22 @@ static void socket_verdict(const struct net *net, bool established, struct verdi
 		say(verdict, TLSB_E_TRUNCATED,
 		    established ? "the stream ended without close_notify: data may be missing" :
 				  "the server closed the connection during the handshake");
+	else if (error == ENOMEM || error == ENOBUFS)
+		say(verdict, TLSB_E_RESOURCES, "the broker has no memory left%s", when);
 	else if (error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH)
 		say(verdict, TLSB_E_TIMEOUT, "the server does not answer any more%s", when);
 	else
 		say(verdict, TLSB_E_RESET, "the server reset the connection%s", when);
+}
+
+/* Whatever OpenSSL made of it: was it memory that was missing?  Reads the error queue to its end. */
+static bool lacked_memory(unsigned long error)
+{
+	bool lacked = false;
+
+	for (; error != 0; error = ERR_get_error())
+		lacked |= ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+	return lacked;
 }
 
 void verdict_of(const struct net *net, int error, bool established, struct verdict *ret_verdict)
@@ -251,7 +265,9 @@ void verdict_of(const struct net *net, int error, bool established, struct verdi
 		   ERR_GET_REASON(reason) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
 
 	/* What TLS has to say comes first: a socket may well break when we send our alert about it. */
-	if (error != SSL_ERROR_SSL || reason == 0 || eof)
+	if (lacked_memory(reason))
+		say(ret_verdict, TLSB_E_RESOURCES, "the broker has no memory left");
+	else if (error != SSL_ERROR_SSL || reason == 0 || eof)
 		socket_verdict(net, established, ret_verdict);
 	else
 		tls_verdict(reason, ret_verdict);

@@ -8,6 +8,7 @@
  */
 #include "worker/verify.h"
 
+#include <errno.h>
 #include <openssl/core_names.h>
 #include <openssl/x509v3.h>
 #include <stdarg.h>
@@ -159,8 +160,28 @@ static int on_chain(X509_STORE_CTX *store)
 	return 0;
 }
 
+/* Whose certificate is to be accepted. */
+static int set_name(X509_VERIFY_PARAM *param, const struct request *request)
+{
+	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+						       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+	if (request->is_address)
+		return X509_VERIFY_PARAM_set1_ip_asc(param, request->name) ? 0 : -ENOMEM;
+	return X509_VERIFY_PARAM_set1_host(param, request->name, 0) ? 0 : -ENOMEM;
+}
+
+/*
+ * A name that is set for the connection is copied by OpenSSL into each verification; it does not look
+ * whether there was memory for that, and without a name it accepts any.  So it is set here.
+ */
 static int on_certificates(X509_STORE_CTX *store, void *arg unused_)
 {
+	const struct request *request = session_of(store)->request;
+
+	if (request->verify && set_name(X509_STORE_CTX_get0_param(store), request) < 0) {
+		X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM);
+		return verify_on_step(0, store);
+	}
 	verify_signatures = X509_STORE_CTX_get_verify(store);
 	X509_STORE_CTX_set_verify(store, on_chain);
 	return X509_verify_cert(store);

@@ -292,7 +292,8 @@ static int on_trust(struct chan *chan, struct msg *msg)
 		next = LIST_NEXT(session, in_worker);
 		session_on_trust(session);
 	}
-	return r == -EPROTO ? r : 0;
+	/* Without any, it can verify nobody: another worker is tried then. */
+	return r == -EPROTO || !worker->tls.trust.bytes ? r : 0;
 }
 
 static int on_status_row(struct chan *chan, struct msg *msg)

@@ -1,0 +1,14 @@
+/*
+ * Did OpenSSL run out of memory?  Its functions do not always say so: some go on, and leave a key or
+ * a certificate behind that is half understood, and would be so for good.
+ */
+#ifndef TLSB_TRUST_MEMORY_H
+#define TLSB_TRUST_MEMORY_H
+
+/* Before OpenSSL's first allocation; later it has no effect. */
+void memory_watch(void);
+
+/* How often an allocation of OpenSSL's has failed. */
+unsigned long memory_failures(void);
+
+#endif
