@@ -168,10 +168,11 @@
 
 /* ---- the supervisor ---- */
 
-/* A role that died is started again at once, then after 100 ms, doubling to five seconds; one that
- * had run for ten seconds was healthy, and what killed it counts as new. */
+/* A role that died is started again at once, then after 100 ms, doubling to half a second, so that
+ * even one that is killed all the time is back within a second; and one that cannot live at all costs
+ * a few hundredths of a processor.  One that lived for so long starts afresh. */
 #define LIMIT_RESTART_FIRST_MS 100
-#define LIMIT_RESTART_MAX_MS   5000
+#define LIMIT_RESTART_MAX_MS   500
 #define LIMIT_HEALTHY_MS       10000
 
 /* From exec to READY: some milliseconds; far more is a role that hangs. */

@@ -434,7 +434,7 @@ static void sweep(enum faults_kind kind, bool lasting, unsigned long step)
 
 		bench_init(&bench);
 		bench.trial = &trials[i];
-		alarm(600);
+		alarm(1100);
 		tried = faults_sweep(kind, lasting, step, run, &bench);
 		say(&bench, tried);
 		assert_int_equal(bench.hangs, 0);
