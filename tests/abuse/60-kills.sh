@@ -102,7 +102,6 @@ kill_spare()
 	kill_role "$(cat "$TMP/spare")"
 	back_after "$at" "$CLIENT"
 	[ -z "$ROOT" ] || back_after "$at" "$PROBE"
-	PROBE=$((PROBE + 1)) # somebody without a worker, each time
 	both_go_on
 }
 

@@ -12,8 +12,9 @@
 #include "tests/unit/worker_rig.h"
 #include "wire/errors.h"
 
-/* What has not happened after so many turns is not going to. */
+/* What has not happened after so many turns, or ms, is not going to. */
 #define TURNS 60
+#define PATIENCE_MS 4000
 
 /* Codes of enum tlsb_error, and one for a session that was told nothing. */
 #define CODES 128
@@ -232,7 +233,9 @@ static bool is_established(struct attempt *attempt)
 /* Until it is established, or it is over.  False: it hangs. */
 static bool await(struct bench *bench, struct attempt *attempt)
 {
-	for (int i = 0; i < TURNS && !bench->rig.lost; i++) {
+	uint64_t end = clock_ms() + (attempt->dialled ? PATIENCE_MS : 0);
+
+	for (int i = 0; (i < TURNS || clock_ms() < end) && !bench->rig.lost; i++) {
 		session_listen(&attempt->session);
 		if (is_established(attempt) || attempt->session.hung)
 			return true;
