@@ -107,3 +107,10 @@ BIO *net_bio_new(const BIO_METHOD *method, struct net *net)
 	}
 	return bio;
 }
+
+void net_give_up(const struct net *net)
+{
+	const struct linger not_at_all = { .l_onoff = 1, .l_linger = 0 };
+
+	(void)setsockopt(net->fd, SOL_SOCKET, SO_LINGER, &not_at_all, sizeof(not_at_all));
+}

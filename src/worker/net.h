@@ -33,6 +33,12 @@ BIO_METHOD *net_method_new(void);
 /* A BIO over NET, which must outlive it; neither owns the descriptor.  NULL without memory. */
 BIO *net_bio_new(const BIO_METHOD *method, struct net *net);
 
+/*
+ * What TCP has not sent yet is given up: when the descriptor is closed, which has to follow, the peer
+ * hears a reset.  Without, the kernel goes on for PEER_SILENT_MS, and holds what no quota counts.
+ */
+void net_give_up(const struct net *net);
+
 /* A turn of the event loop begins. */
 static inline void net_turn(struct net *net)
 {

@@ -137,6 +137,7 @@ static void on_timer(evutil_socket_t fd unused_, short what unused_, void *arg)
 
 	switch (session->stage) {
 	case STAGE_LINGER:
+		net_give_up(&session->net);
 		session_end(session, TLSB_E_NONE, "session closed");
 		break;
 	case STAGE_SETUP:

@@ -4,6 +4,8 @@
  */
 #include "worker_rig.h"
 
+#include <poll.h>
+
 static bool is_ended(struct program_session *session)
 {
 	return session_word(&session->channel.page->ended) != 0;
@@ -353,6 +355,21 @@ static void unread_bytes_do_not_make_the_end_a_reset(void **state unused_)
 	one_deinit(&one);
 }
 
+/* What was under way has arrived; behind it is a reset, and not silence. */
+static void expect_reset(int fd)
+{
+	struct pollfd waiter = { .fd = fd, .events = POLLIN };
+	char scrap[65536];
+	ssize_t n;
+
+	do {
+		assert_int_equal(poll(&waiter, 1, 5000), 1);
+		n = recv(fd, scrap, sizeof(scrap), MSG_DONTWAIT);
+	} while (n > 0);
+	assert_int_equal(n, -1);
+	assert_int_equal(errno, ECONNRESET);
+}
+
 /* And a server that neither reads nor closes costs a second, no more, and no CPU. */
 static void a_lingering_session_is_given_up(void **state unused_)
 {
@@ -372,6 +389,7 @@ static void a_lingering_session_is_given_up(void **state unused_)
 	assert_in_range(clock_ms() - began, LIMIT_ORPHAN_MS - 50, LIMIT_ORPHAN_MS + 300);
 	assert_true((after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec <
 		    50000000);
+	expect_reset(one.peer.fd);
 	free(up.data);
 	one_deinit(&one);
 }
