@@ -154,13 +154,15 @@ fuzz: ## look for inputs that break something: SECONDS=60 for each target, two a
 	@FUZZ_SECONDS=$(or $(SECONDS),60) .ci/fuzz
 check-nspawn: all helpers ## the units under a real systemd (root)
 	@B=$(B) tests/nspawn/run
+soak: ## hundreds of users for SECONDS=600, and what grows meanwhile
+	@B=$(B) SOAK=$(or $(SECONDS),600) .ci/soak
 bench: all benches ## what the broker costs, as ratios to OpenSSL in the program itself
 	@bench/run $(B)
 docs: ## write the generated tables of docs/ and man/ again
 	@docs/update
 check-docs: ## are the generated tables up to date?
 	@docs/update --check
-.PHONY: demo check coverage abuse fuzz check-nspawn bench docs check-docs
+.PHONY: demo check coverage abuse soak fuzz check-nspawn bench docs check-docs
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | sort | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
