@@ -1,6 +1,7 @@
 /*
  * OpenSSL's memory in a fuzz target: not the sanitizer's, which takes more time for it than all the
- * rest together.  What OpenSSL does with its own memory is not what is looked for; ours is watched.
+ * rest together.  What OpenSSL does with its own memory is not what is looked for; ours is watched.  Not
+ * for a target whose OpenSSL keeps hold of ours from one input to the next: it would seem to leak.
  */
 #ifndef TLSB_TESTS_OPENSSL_H
 #define TLSB_TESTS_OPENSSL_H

@@ -7,7 +7,6 @@
  *   steps: which (1), and what belongs to it
  */
 #include "tests/fuzz/stage.h"
-#include "tests/fuzz/openssl.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -139,7 +138,6 @@ static void prepare(void)
 {
 	if (child.state)
 		return;
-	use_plain_memory();
 	child.base = stage_base();
 	must(worker_ops.prepare(&child) == 0);
 	must((tls.agreed = SSL_SESSION_new()));
