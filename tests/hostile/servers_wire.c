@@ -321,13 +321,13 @@ static bool is_right_class(const struct wire *wire, uint32_t error)
 /*
  * The client's last words of a TLS 1.3 handshake are damaged after the server has proven who it is:
  * the session is established, and the server's refusal ends it.  And nothing in TLS covers the version
- * that the very first record bears.
+ * that each side's very first record bears.
  */
 static bool may_be_established(const struct wire *wire, uint64_t hello_len, int version)
 {
-	return wire->where == TO_SERVER &&
-	       ((version == TLS1_3_VERSION && wire->at >= hello_len) ||
-		(wire->fault == FLIP && (wire->at == 1 || wire->at == 2)));
+	if (wire->fault == FLIP && (wire->at == 1 || wire->at == 2))
+		return true;
+	return wire->where == TO_SERVER && version == TLS1_3_VERSION && wire->at >= hello_len;
 }
 
 static bool damage_is_told(struct wire *wire, bool may_establish, uint64_t ms)
