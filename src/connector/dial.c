@@ -200,7 +200,8 @@ void dial_run(struct dial *dial)
 		dial_fail(dial, &why);
 		return;
 	}
-	r = eyeballs_new(child_of(dial)->base, dial->port, on_eyeballs_done, dial, &dial->eyeballs);
+	r = eyeballs_new(child_of(dial)->base, dial->port, &dial->dialler->attempts,
+			 on_eyeballs_done, dial, &dial->eyeballs);
 	if (r == 0 && kind == HOST_NAME)
 		r = lookup_join(&connector->names, dial->host, dial->family, &dial->waiter);
 	if (r < 0) {

@@ -25,6 +25,7 @@ struct dialler {
 	uint32_t uid; /* for the log */
 	TAILQ_HEAD(, dial) waiting, running;
 	unsigned waiting_count, running_count;
+	unsigned attempts; /* sockets that its dials are connecting */
 	void *by_id;	    /* tsearch(3): those that the worker waits for */
 	struct event *turn; /* some of them may begin */
 };

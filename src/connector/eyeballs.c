@@ -33,6 +33,7 @@ static void forget(struct eyeballs *eyeballs, struct eyeballs_attempt *attempt)
 {
 	TAILQ_REMOVE(&eyeballs->attempts, attempt, next);
 	eyeballs->running--;
+	--*eyeballs->in_all;
 	attempt_free(attempt);
 }
 
@@ -146,6 +147,7 @@ static int attempt_start(struct eyeballs *eyeballs, const struct address *addres
 	}
 	TAILQ_INSERT_TAIL(&eyeballs->attempts, attempt, next);
 	eyeballs->running++;
+	++*eyeballs->in_all;
 	return 0;
 }
 
@@ -194,12 +196,13 @@ static unsigned wait_ms(const struct eyeballs *eyeballs)
 	return waited < wait ? (unsigned)(wait - waited) : 0;
 }
 
-/* The oldest has had its chance for a second and more. */
+/* The oldest has had its chance: for a second and more, or less when its badge dials a lot. */
 static void make_room(struct eyeballs *eyeballs)
 {
 	struct eyeballs_attempt *oldest = TAILQ_FIRST(&eyeballs->attempts);
 
-	if (eyeballs->running < LIMIT_ATTEMPTS)
+	if (!oldest || (eyeballs->running < LIMIT_ATTEMPTS &&
+			*eyeballs->in_all < LIMIT_ATTEMPTS_PER_BADGE))
 		return;
 	note_failure(eyeballs, &oldest->address, ETIMEDOUT, oldest->started_us);
 	forget(eyeballs, oldest);
@@ -266,8 +269,8 @@ static void on_timer(evutil_socket_t fd unused_, short what unused_, void *arg)
 		advance(eyeballs);
 }
 
-int eyeballs_new(struct event_base *base, uint16_t port, eyeballs_done *done, void *arg,
-		 struct eyeballs **ret_eyeballs)
+int eyeballs_new(struct event_base *base, uint16_t port, unsigned *in_all, eyeballs_done *done,
+		 void *arg, struct eyeballs **ret_eyeballs)
 {
 	struct eyeballs *eyeballs = calloc(1, sizeof(*eyeballs));
 
@@ -275,6 +278,7 @@ int eyeballs_new(struct event_base *base, uint16_t port, eyeballs_done *done, vo
 		return -ENOMEM;
 	eyeballs->base = base;
 	eyeballs->port = port;
+	eyeballs->in_all = in_all;
 	eyeballs->done = done;
 	eyeballs->arg = arg;
 	TAILQ_INIT(&eyeballs->attempts);

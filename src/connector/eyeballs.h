@@ -35,6 +35,7 @@ struct eyeballs {
 	struct event_base *base;
 	struct event *timer;
 	uint16_t port;
+	unsigned *in_all; /* attempts under way, of all eyeballs of this badge */
 	eyeballs_done *done;
 	void *arg;
 
@@ -51,9 +52,9 @@ struct eyeballs {
 	unsigned failed;
 };
 
-/* 0 or -ENOMEM. */
-int eyeballs_new(struct event_base *base, uint16_t port, eyeballs_done *done, void *arg,
-		 struct eyeballs **ret_eyeballs);
+/* IN_ALL is counted up and down: the badge's attempts.  0 or -ENOMEM. */
+int eyeballs_new(struct event_base *base, uint16_t port, unsigned *in_all, eyeballs_done *done,
+		 void *arg, struct eyeballs **ret_eyeballs);
 
 /* Drop all attempts.  NULL is fine.  Returns NULL. */
 struct eyeballs *eyeballs_free(struct eyeballs *eyeballs);

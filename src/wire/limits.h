@@ -53,8 +53,8 @@
 #define LIMIT_FRONTDOOR_FILES (LIMIT_CLIENTS_WAITING + LIMIT_WORKERS + 64)
 /* Clients are refused before the frontdoor's last ones go: they are for its workers' channels. */
 #define LIMIT_FRONTDOOR_SPARE_FILES 16
-/* Two racing attempts for each dial of eight busy badges, and a channel for each worker. */
-#define LIMIT_CONNECTOR_FILES (8 * 2 * LIMIT_DIALS_PER_BADGE + LIMIT_WORKERS + 64)
+/* All attempts of 32 busy badges, and a channel for each worker. */
+#define LIMIT_CONNECTOR_FILES (32 * LIMIT_ATTEMPTS_PER_BADGE + LIMIT_WORKERS + 64)
 /* Dials do not get the connector's last ones: they are for its workers' channels, and its files. */
 #define LIMIT_CONNECTOR_SPARE_FILES 16
 #define LIMIT_SUPERVISOR_FILES (4 * LIMIT_WORKERS + 64)
@@ -66,6 +66,10 @@
 
 /* Attempts of one dial under way at once; then the oldest, 1.5 s old or more, makes room. */
 #define LIMIT_ATTEMPTS 6
+
+/* Attempts of one badge under way at once: two for each of its dials.  Then the dial that would begin
+ * another one gives up its oldest. */
+#define LIMIT_ATTEMPTS_PER_BADGE (2 * LIMIT_DIALS_PER_BADGE)
 
 /* resolv.conf(5): as many as every other resolver on the machine takes. */
 #define LIMIT_NAME_SERVERS   3

@@ -208,6 +208,39 @@ static void the_oldest_of_too_many_attempts_makes_room(void **state unused_)
 		rig_close_silent(&silent[i]);
 }
 
+/* A badge whose dials all lead into silence gets its share of descriptors, and no more. */
+static void a_badge_has_its_share_of_attempts(void **state unused_)
+{
+	struct silent_server silent[LIMIT_ATTEMPTS];
+	struct rig rig;
+	char hosts[512] = "", address[16];
+	uint16_t port = 0;
+	int before, worker, most = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(silent); i++) {
+		snprintf(address, sizeof(address), "127.0.0.%u", i + 10);
+		assert_true(rig_listen_silently(&silent[i], address, &port));
+		snprintf(hosts + strlen(hosts), sizeof(hosts) - strlen(hosts), "%s deaf\n",
+			 address);
+	}
+	rig_init(&rig);
+	rig_files(&rig, hosts, "");
+	worker = rig_worker(&rig, 1000);
+	before = testing_count_fds();
+	for (unsigned i = 1; i <= LIMIT_DIALS_PER_BADGE; i++)
+		rig_dial(worker, i, "deaf", port, AF_UNSPEC, 60000);
+	for (unsigned i = 0; i < LIMIT_ATTEMPTS; i++) {
+		rig_run_for(&rig, EYEBALLS_STAGGER_MS);
+		most = MAX(most, testing_count_fds() - before);
+	}
+	assert_true(most > LIMIT_DIALS_PER_BADGE);
+	assert_true(most <= LIMIT_ATTEMPTS_PER_BADGE);
+	rig_deinit(&rig);
+	close(worker);
+	for (unsigned i = 0; i < ARRAY_SIZE(silent); i++)
+		rig_close_silent(&silent[i]);
+}
+
 static void failures_say_which_address_did_what(void **state unused_)
 {
 	struct silent_server silent;
@@ -711,6 +744,7 @@ int main(void)
 		TEST(a_silent_address_is_overtaken_after_the_stagger),
 		TEST(families_take_turns),
 		TEST(the_oldest_of_too_many_attempts_makes_room),
+		TEST(a_badge_has_its_share_of_attempts),
 		TEST(failures_say_which_address_did_what),
 		TEST(a_text_about_many_addresses_is_cut_whole),
 		TEST(unusable_hosts_are_refused_without_asking_anybody),
