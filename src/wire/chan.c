@@ -229,10 +229,10 @@ int chan_send(struct chan *chan, uint32_t type, const void *body, const void *ta
 			r = msg_send(chan->fd, chan->ctx.table, type, body, tail, tail_len, owned);
 		if (r == -EAGAIN)
 			r = enqueue(chan, type, body, tail, tail_len, owned);
-		else if (r == -EPIPE || r == -ECONNRESET)
-			r = -EPIPE; /* the reading side sees the hang-up, and calls on_gone */
-		else if (r < 0)
+		else if (r == -ENOMEM)
 			r = flood(chan); /* lost, and the other side would wait for it */
+		else if (r < 0)
+			r = -EPIPE; /* the reading side sees the hang-up, and calls on_gone */
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(owned); i++)
 		fd_close(owned[i]);

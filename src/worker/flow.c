@@ -102,7 +102,7 @@ static void answer_late(struct session *session)
 	    (session->tx_end || ring_data(&session->channel.tx, &span) < (int)session->capacity))
 		wants |= WANT_ROOM;
 	if (doorbell_answer(&page->program_wants, wants))
-		chan_send_body(&session->chan, CLIENT_MSG_BELL, &(struct msg_bell){ 0 });
+		session_ring(session);
 }
 
 int session_on_bell(struct chan *chan, struct msg *msg unused_)

@@ -50,7 +50,7 @@ static void established(struct session *session)
 	session->facts = NULL;
 	atomic_store_explicit(&page->state, STATE_ESTABLISHED, memory_order_seq_cst);
 	if (doorbell_answer(&page->program_wants, WANT_STATE | WANT_ROOM))
-		chan_send_body(&session->chan, CLIENT_MSG_BELL, &(struct msg_bell){ 0 });
+		session_ring(session);
 }
 
 /* A server must choose one of the protocols that were offered (RFC 7301, 3.1). */
@@ -250,5 +250,5 @@ void session_on_dialed(struct session *session, const struct msg_dialed *dialed,
 	/* The flight first: the server works on it while the program wakes. */
 	session_pump(session);
 	if (slots_get(&worker->sessions, id) && doorbell_answer(&page->program_wants, WANT_STATE))
-		chan_send_body(&session->chan, CLIENT_MSG_BELL, &(struct msg_bell){ 0 });
+		session_ring(session);
 }

@@ -13,16 +13,6 @@
  * program that writes byte after byte while we send could make one turn last for a second. */
 #define RECORD_SHARE 1024
 
-static void ring_bell(struct session *session)
-{
-	static const struct msg_bell bell;
-
-	/* A full socket has bells enough in it. */
-	if (session->client)
-		(void)msg_send(session->chan.fd, &client_messages, CLIENT_MSG_BELL, &bell, NULL, 0,
-			       NULL);
-}
-
 void pump_ring(struct session *session)
 {
 	uint32_t wants = (session->unrung_rx ? WANT_DATA : 0) | (session->unrung_tx ? WANT_ROOM : 0);
@@ -31,7 +21,7 @@ void pump_ring(struct session *session)
 		wants = WANT_DATA | WANT_ROOM | WANT_STATE;
 
 	if (wants && doorbell_answer(&session->channel.page->program_wants, wants))
-		ring_bell(session);
+		session_ring(session);
 	session->unrung_rx = session->unrung_tx = 0;
 	session->unrung_end = false;
 }

@@ -127,6 +127,9 @@ void handshake_prepare(struct session *session);
 /* It was not sent: what it would have resumed can be offered another time.  Frees session->ssl. */
 void handshake_unprepare(struct session *session);
 
+/* Wake the program. */
+void session_ring(struct session *session);
+
 /* The stage's deadline.  0, or -ENOMEM. */
 int session_arm_timer(struct session *session, uint64_t ms);
 

@@ -30,7 +30,7 @@ int session_on_ca(struct chan *chan, struct msg *msg)
 	request->ca = bigger;
 	request->ca_len += msg->tail_len;
 	/* More parts than the socket holds may be waiting: this calls the program back to it. */
-	(void)chan_send_body(chan, CLIENT_MSG_BELL, &(struct msg_bell){ 0 });
+	session_ring(session);
 	return 0;
 }
 

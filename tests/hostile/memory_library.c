@@ -210,7 +210,7 @@ static ssize_t call_at_random(struct tlsb_session *session, uint64_t random)
 	case 4:
 		return tlsb_wait(session, POLLIN | POLLOUT, random >> 8 & 2);
 	case 5:
-		return MIN(tlsb_pending(session), 1);
+		return tlsb_pending(session) < 0 ? -1 : 0;
 	case 6:
 		inform(session);
 		return tlsb_connect(session, NULL, NULL);
