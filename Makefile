@@ -32,7 +32,7 @@ PKG_LIBS   = $(shell pkg-config --libs $(PKGS))
 
 # The library sees base, wire and ring, and of wire not the event loop's part.
 LIB_SRC  := $(wildcard libtlsbroker/*.c) src/base/fd.c src/base/text.c src/wire/msg.c \
-            src/wire/errors.c src/wire/roles.c $(wildcard src/ring/*.c)
+            src/wire/errors.c src/wire/reach.c src/wire/roles.c $(wildcard src/ring/*.c)
 SRC      := $(wildcard src/*.c src/*/*.c)
 CLI_SRC  := $(wildcard tools/*.c)
 UNIT_SRC := $(wildcard tests/unit/*.c tests/hostile/*.c tests/sandbox/*.c)
@@ -83,7 +83,7 @@ $(B)/libtlsbroker.a: $(LIB_OBJ)
 		rm -f $@ && ar rcs $@ $(B)/libtlsbroker-all.o
 
 # The command line tool is a user of the library, and of the wire for "status".
-$(B)/tlsbroker-cli: $(CLI_OBJ) $(B)/libtlsbroker.a $(addprefix $(B)/,src/wire/msg.o src/wire/errors.o src/wire/roles.o src/base/fd.o src/base/text.o)
+$(B)/tlsbroker-cli: $(CLI_OBJ) $(B)/libtlsbroker.a $(addprefix $(B)/,src/wire/msg.o src/wire/errors.o src/wire/reach.o src/wire/roles.o src/base/fd.o src/base/text.o)
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(shell pkg-config --libs jansson)
 
 $(B)/examples/%: examples/%.c $(SO) $(LINKS)

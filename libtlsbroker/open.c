@@ -1,11 +1,8 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -13,72 +10,10 @@
 #include "base/text.h"
 #include "libtlsbroker/internal.h"
 #include "wire/errors.h"
-
-#define SYSTEM_SOCKET "/run/tlsbroker/tlsbroker.sock"
+#include "wire/reach.h"
 
 /* How long tlsb_badge() waits for the broker's first word. */
 #define BADGE_WAIT_MS 1000
-
-/* How long tlsb_open() waits for a place in the broker's queue. */
-#define QUEUE_WAIT_MS 1000
-
-/*
- * Who waits for a place in a full queue gets one in his turn.  Who only tries, now and then, gets none
- * as long as others wait: so this connect() may block.  0, or -1 with errno.
- */
-static int connect_in_turn(int fd, const struct sockaddr_un *address)
-{
-	const struct timeval patience = { QUEUE_WAIT_MS / 1000, QUEUE_WAIT_MS % 1000 * 1000 };
-	uint64_t end = clock_ms() + QUEUE_WAIT_MS;
-	int r;
-
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
-		return -1;
-	do
-		r = connect(fd, (const struct sockaddr *)address, sizeof(*address));
-	while (r < 0 && errno == EINTR && clock_ms() < end);
-	if (r < 0 && errno == EINTR)
-		errno = EAGAIN;
-	return r < 0 ? -1 : fcntl(fd, F_SETFL, O_NONBLOCK);
-}
-
-/* A socket connected to PATH, or -1 with errno. */
-static int dial(const char *path, struct sockaddr_un *ret_address)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	cleanup_close_ int fd = -1;
-
-	/* An empty path would be an abstract name, which anybody may take. */
-	if (path[0] == '\0' || strlen(path) >= sizeof(address.sun_path)) {
-		errno = path[0] == '\0' ? ENOENT : ENAMETOOLONG;
-		return -1;
-	}
-	text_copy(address.sun_path, sizeof(address.sun_path), path);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect_in_turn(fd, &address) < 0)
-		return -1;
-	*ret_address = address;
-	return fd_steal(&fd);
-}
-
-/* The user's own broker if there is one, else the system's. */
-static int dial_default(struct sockaddr_un *ret_address)
-{
-	const char *path = secure_getenv("TLSBROKER_SOCKET");
-	const char *folder = secure_getenv("XDG_RUNTIME_DIR");
-	char own[sizeof(ret_address->sun_path) + 1]; /* one more: what is cut stays too long */
-	int fd;
-
-	if (path)
-		return dial(path, ret_address);
-	if (folder && folder[0] == '/') {
-		snprintf(own, sizeof(own), "%s/tlsbroker/tlsbroker.sock", folder);
-		fd = dial(own, ret_address);
-		if (fd >= 0 || (errno != ENOENT && errno != ECONNREFUSED))
-			return fd;
-	}
-	return dial(SYSTEM_SOCKET, ret_address);
-}
 
 struct tlsb *tlsb_open(const char *socket_path)
 {
@@ -89,11 +24,13 @@ struct tlsb *tlsb_open(const char *socket_path)
 	if (!tlsb)
 		return NULL;
 	tlsb->lifeline = -1;
-	tlsb->fd = socket_path ? dial(socket_path, &tlsb->address) : dial_default(&tlsb->address);
-	if (tlsb->fd < 0) {
+	r = reach_broker(socket_path, &tlsb->address);
+	if (r < 0) {
 		free(tlsb);
+		errno = -r;
 		return NULL;
 	}
+	tlsb->fd = r;
 	pthread_mutex_init(&tlsb->lock, NULL);
 	r = msg_send(tlsb->fd, &client_messages, CLIENT_MSG_HELLO, &hello, NULL, 0, NULL);
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET) {

@@ -14,8 +14,8 @@
 #include "base/text.h"
 #include "ring/page.h"
 #include "tools/complain.h"
-#include "tools/dial.h"
 #include "wire/msg.h"
+#include "wire/reach.h"
 
 #define ANSWER_MS 5000
 
@@ -166,11 +166,14 @@ static enum exit_code fetch(struct status *status, const char *path)
 	enum progress progress = MORE;
 	cleanup_close_ int fd = -1;
 	enum exit_code exit = EXIT_OK;
-	int r = dial_broker(path, status->socket, sizeof(status->socket), &fd);
+	struct sockaddr_un address;
+	int r;
 
-	if (r < 0)
+	fd = reach_broker(path, &address);
+	text_copy(status->socket, sizeof(status->socket), address.sun_path);
+	if (fd < 0)
 		return complain(EXIT_BROKER, status->socket, "no broker: %s (is tlsbrokerd running?"
-				" --socket names its socket)", strerror(-r));
+				" --socket names its socket)", strerror(-fd));
 	r = ask(fd);
 	if (r < 0)
 		return complain(EXIT_BROKER, status->socket, "%s", strerror(-r));

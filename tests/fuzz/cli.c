@@ -14,7 +14,6 @@
 
 /* The tool's objects are no part of the daemon that targets are linked with. */
 #include "tools/complain.c"
-#include "tools/dial.c"
 #include "tools/exits.c"
 #include "tools/report.c"
 #include "tools/status.c"
