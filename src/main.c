@@ -43,7 +43,10 @@ int main(int argc, char **argv)
 	struct options options;
 	struct failure failure;
 
-	memory_watch();
+	if (memory_watch() < 0) {
+		fputs("tlsbrokerd: OpenSSL had memory before it could be watched\n", stderr);
+		return 1;
+	}
 	if (options_parse(argc, argv, &options, &failure) < 0)
 		return usage(failure.text);
 	switch (options.action) {

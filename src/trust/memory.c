@@ -1,5 +1,6 @@
 #include "trust/memory.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 
@@ -33,9 +34,9 @@ static void watched_free(void *old, const char *file unused_, int line unused_)
 	free(old);
 }
 
-void memory_watch(void)
+int memory_watch(void)
 {
-	(void)CRYPTO_set_mem_functions(watched_malloc, watched_realloc, watched_free);
+	return CRYPTO_set_mem_functions(watched_malloc, watched_realloc, watched_free) ? 0 : -EBUSY;
 }
 
 unsigned long memory_failures(void)

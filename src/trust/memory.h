@@ -5,8 +5,8 @@
 #ifndef TLSB_TRUST_MEMORY_H
 #define TLSB_TRUST_MEMORY_H
 
-/* Before OpenSSL's first allocation; later it has no effect. */
-void memory_watch(void);
+/* Before OpenSSL's first allocation.  0, or -EBUSY: too late, and failures would not be seen. */
+int memory_watch(void);
 
 /* How often an allocation of OpenSSL's has failed. */
 unsigned long memory_failures(void);

@@ -215,7 +215,7 @@ static void faults_free(void *old)
 /* Before anything of these libraries is used: first in main(). */
 static inline void faults_init(void)
 {
-	memory_watch(); /* as the daemon does: it calls the wrapped functions */
+	assert_int_equal(memory_watch(), 0); /* as the daemon does: it calls the wrapped functions */
 	event_set_mem_functions(__wrap_malloc, __wrap_realloc, faults_free);
 	ares_library_init_mem(ARES_LIB_INIT_ALL, __wrap_malloc, faults_free, __wrap_realloc);
 }
