@@ -59,7 +59,9 @@ void linger_pump(struct session *session)
 /* Let go of the program; what it wrote goes on.  CLEAN: it said goodbye, so close_notify follows. */
 static void linger(struct session *session, bool clean)
 {
-	if (session->stage != STAGE_OPEN) {
+	/* Nor without a deadline: nobody else would end it. */
+	if (session->stage != STAGE_OPEN ||
+	    session_arm_timer(session, clean ? LIMIT_LINGER_MS : LIMIT_ORPHAN_MS) < 0) {
 		session_end(session, TLSB_E_NONE, "session closed");
 		return;
 	}
@@ -68,7 +70,6 @@ static void linger(struct session *session, bool clean)
 	chan_deinit(&session->chan);
 	session->stage = STAGE_LINGER;
 	session->clean = clean;
-	session_arm_timer(session, clean ? LIMIT_LINGER_MS : LIMIT_ORPHAN_MS);
 	linger_pump(session);
 }
 
