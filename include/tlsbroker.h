@@ -114,8 +114,8 @@ TLSB_PUBLIC void tlsb_close(struct tlsb *);
 /*
  * Who the broker says that this program is: the badge's name, for example "uid:1000".  Owned by the
  * handle.  Besides tlsb_open() the only call that may wait without a timeout having been set: until
- * the broker's first answer, one second at most.  NULL with errno EWOULDBLOCK if it has not come by then, or with the
- * errno of the refusal or of the broker's end.
+ * the broker's first answer, one second at most.  NULL with errno EWOULDBLOCK if it has not come by
+ * then, or with the errno of the refusal or of the broker's end.
  */
 TLSB_PUBLIC const char *tlsb_badge(const struct tlsb *);
 

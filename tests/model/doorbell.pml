@@ -444,7 +444,7 @@ inline before_sleep()
 	fi
 }
 
-/* try_now() and the end of wait_for(): P3 is the second attempt. */
+/* try_twice() and the end of wait_for(): P3 is the second attempt. */
 inline try_now()
 {
 	was = seen;
