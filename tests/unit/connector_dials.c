@@ -71,12 +71,11 @@ static void ipv6_is_dialled_before_ipv4(void **state unused_)
 {
 	struct answer_to_worker answer;
 	struct rig rig;
-	uint16_t port = 0;
-	int v6 = rig_listen("::1", &port, 8), v4, worker;
+	uint16_t port;
+	int v6, v4, worker;
 
-	if (v6 < 0)
+	if (!rig_listen_twice(&v4, &v6, &port, 8))
 		skip();
-	v4 = rig_listen("127.0.0.1", &port, 8);
 	rig_init(&rig);
 	rig_files(&rig, "127.0.0.1 two\n::1 two\n", "");
 	worker = rig_worker(&rig, 1000);

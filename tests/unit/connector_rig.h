@@ -268,6 +268,22 @@ static inline int rig_listen(const char *literal, uint16_t *port, int backlog)
 	return fd;
 }
 
+/* The same port of both families; what has it of one may be taken of the other.  false: no IPv6. */
+static inline bool rig_listen_twice(int *ret_v4, int *ret_v6, uint16_t *ret_port, int backlog)
+{
+	for (;;) {
+		*ret_port = 0;
+		*ret_v6 = rig_listen("::1", ret_port, backlog);
+		if (*ret_v6 < 0)
+			return false;
+		*ret_v4 = rig_listen("127.0.0.1", ret_port, backlog);
+		if (*ret_v4 >= 0)
+			return true;
+		assert_int_equal(errno, EADDRINUSE);
+		close(*ret_v6);
+	}
+}
+
 /* A server that does not answer: its queue of new connections is full, so SYNs are dropped. */
 struct silent_server {
 	int listener, clients[4];
