@@ -71,7 +71,6 @@ struct tlsb_session {
 
 	/* For wait.c, which explains them. */
 	bool shown;       /* the program has the descriptor */
-	bool polled;      /* somebody sleeps on it: bells are wanted */
 	bool self_rung;   /* our own bell is in it */
 	bool asked;       /* the worker was asked for a bell since one was last taken */
 	uint32_t armed;   /* enum want: armed since then */

@@ -1,6 +1,6 @@
 /*
- * Sleeping and being woken.  What tlsb_fd() promises to a program that polls is this invariant, true
- * between any two calls of a session with a channel.  When one of these is so
+ * Sleeping and being woken.  What tlsb_fd() promises to a program that asked for the descriptor is
+ * this invariant, true between any two calls of a session with a channel.  When one of these is so
  *
  *   - there is something to read, or the end of it,
  *   - a call that returned EWOULDBLOCK, and was not tried again, can get further,
@@ -14,7 +14,8 @@
  * "armed" what it armed since a bell was last taken: a bit of it that is down in the page means that
  * a bell is in the socket or on its way.  A worker that plays with the page loses us bells, not more.
  *
- * A program that never asked for the descriptor arms nothing: its polling is reading memory.
+ * To a program that never asked for the descriptor nothing is promised.  When it polls, it reads
+ * memory; when its calls sleep, they take and arm just before.
  */
 #include <errno.h>
 #include <limits.h>
@@ -123,7 +124,7 @@ static bool before_sleep(struct tlsb_session *session, uint32_t wants, bool slee
 	session->blocked |= wants;
 	if (session->stage != STAGE_OPEN)
 		return false; /* the call itself read the socket, there being nothing else */
-	if (!session->polled)
+	if (!sleeps && !session->shown)
 		return look_alive(session);
 	if (!sleeps && (ready(session) & ~wants) != 0)
 		look_alive(session); /* the descriptor has to stay readable for another call */
@@ -139,7 +140,7 @@ static void after_call(struct tlsb_session *session, uint32_t wants)
 {
 	int saved = errno;
 
-	if (session->polled && session->stage == STAGE_OPEN && (ready(session) & ~wants) != 0)
+	if (session->shown && session->stage == STAGE_OPEN && (ready(session) & ~wants) != 0)
 		keep_promise(session);
 	errno = saved;
 }
@@ -192,7 +193,6 @@ static ssize_t try_until(struct tlsb_session *session, attempt_fn *attempt, void
 {
 	ssize_t r;
 
-	session->polled = true;
 	for (;;) {
 		bool last = end_ms != NEVER && clock_ms() >= end_ms;
 
@@ -242,7 +242,7 @@ void wait_after_read(struct tlsb_session *session)
 {
 	uint32_t found;
 
-	if (!session->polled)
+	if (!session->shown)
 		return;
 	found = ready(session);
 	if (found == 0) {
@@ -264,7 +264,7 @@ int tlsb_fd(const struct tlsb_session *handle)
 
 	if (session->shown)
 		return session->fd;
-	session->shown = session->polled = true;
+	session->shown = true;
 	connect_ring_self(session);
 	if (session->stage == STAGE_OPEN) {
 		arm(session);

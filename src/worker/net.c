@@ -52,6 +52,7 @@ static int net_read(BIO *bio, char *data, size_t len, size_t *ret_read)
 	while (n < 0 && errno == EINTR);
 	if (n > 0) {
 		net->turn += (size_t)n;
+		net->partly = (size_t)n < len;
 		*ret_read = (size_t)n;
 		return 1;
 	}

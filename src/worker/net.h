@@ -23,6 +23,7 @@ struct net {
 	int broken;   /* the errno that ended the sending half; what the peer sent may still be read */
 	bool full;    /* the socket took no more; until it polls writable */
 	bool drained; /* nothing to read until the socket polls readable again */
+	bool partly;  /* the last read got less than it had room for: likely it was all */
 	size_t turn;  /* bytes read this turn */
 	bool more;    /* another record follows at once: TCP may join them */
 };

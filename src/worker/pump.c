@@ -75,6 +75,14 @@ static int bytes(struct session *session, uint8_t **ret_span, bool *ret_fin)
 	return look_out(session, ret_span, ret_fin);
 }
 
+/* A batch is over when enough has gathered, or, so that the program need not wait until the socket
+ * has said so, when most likely no more is there. */
+static bool is_batch(const struct session *session)
+{
+	return session->unrung_rx >= LIMIT_BELL_BYTES ||
+	       (session->net.partly && !SSL_has_pending(session->ssl));
+}
+
 enum pump pump_in(struct session *session, int *ret_error)
 {
 	size_t moved = 0;
@@ -99,7 +107,7 @@ enum pump pump_in(struct session *session, int *ret_error)
 		counters_add(session->worker->child->counters, COUNTER_bytes_read, (int64_t)n);
 		session->unrung_rx += (uint32_t)n;
 		moved += n;
-		if (session->unrung_rx >= LIMIT_BELL_BYTES)
+		if (is_batch(session))
 			pump_ring(session);
 	}
 	return PUMP_AGAIN;

@@ -115,7 +115,7 @@ static const struct scene {
 	const char *touches;
 } scenes[] = {
 	{ "in: nothing", nothing, pumps_in, ROOM },
-	{ "in: bytes", bytes_to_read, pumps_in, ROOM " >rx.head " ROOM },
+	{ "in: bytes", bytes_to_read, pumps_in, ROOM " >rx.head program_wants " ROOM },
 	{ "in: no room", a_full_ring, pumps_in, ROOM " >worker_wants " ROOM },
 	{ "out: nothing", nothing, pumps_out, OUT_EMPTY },
 	{ "out: bytes", bytes_to_send, pumps_out, OUT " >tx.tail " OUT_EMPTY },

@@ -334,7 +334,7 @@ inline look_alive()
 inline wait_after_read()
 {
 	if
-	:: polled ->
+	:: shown ->
 		look_ready();
 		if
 		:: found == 0 ->
@@ -433,8 +433,9 @@ inline before_sleep()
 {
 	blocked = blocked | WANTS;
 	if
-	:: !polled -> look_alive()
-	:: else ->
+	:: mode == SLEEPER -> take(); arm()
+	:: mode != SLEEPER && !shown -> look_alive()
+	:: shown ->
 		look_ready();
 		if
 		:: (found & (7 - WANTS)) != 0 -> look_alive()
@@ -457,7 +458,7 @@ inline try_now()
 		fi
 	od;
 	if
-	:: polled && (again || was != seen && !HAS(NO_LOOK_ESTABLISHED)) ->
+	:: shown && (again || was != seen && !HAS(NO_LOOK_ESTABLISHED)) ->
 		look_ready();
 		found = found & (7 - (result == BLOCK -> WANTS : 0));
 		keep_promise()
@@ -509,20 +510,19 @@ inline choose()
 proctype program()
 {
 	byte call, result, rx_own, tx_own, armed, blocked, seen, was, found, p, q, owed;
-	bool polled, asked, hung, fin, read_all, wrote_all, over, end, again;
+	bool shown, asked, hung, fin, read_all, wrote_all, over, end, again;
 
 	atomic {
-	polled = (mode == SLEEPER);
 	do
 	:: result == OVER || FINISHED -> break
 	:: result != OVER && !FINISHED ->
 		if
-		:: mode == LOOPER && !polled -> /* tlsb_fd() */
-			polled = true;
+		:: mode == LOOPER && !shown -> /* tlsb_fd() */
+			shown = true;
 			arm();
 			look_ready();
 			keep_promise()
-		:: mode != LOOPER || polled || seen == 0 ->
+		:: mode != LOOPER || shown || seen == 0 ->
 			if
 			:: mode == SLEEPER && result == BLOCK
 			:: else -> choose()
@@ -533,7 +533,7 @@ proctype program()
 		:: result == OVER || FINISHED
 		:: mode == POLLER && result == BLOCK -> poll_memory()
 		:: mode == SLEEPER && result == BLOCK -> sleep()
-		:: mode == LOOPER && polled && !FINISHED -> sleep() /* though it has not tried all */
+		:: mode == LOOPER && shown && !FINISHED -> sleep() /* though it has not tried all */
 		:: mode == LOOPER || result == DONE
 		fi
 	od;
