@@ -103,11 +103,15 @@ int wishes_on_wanted(struct chan *chan, struct msg *msg)
 	struct process *frontdoor = chan->owner;
 	struct workers *workers = &frontdoor->supervisor->workers;
 	struct seat *seat = seats_find(&workers->seats, wanted->uid);
+	int r;
 
 	if (seat && seat->worker) {
 		/* Their channel broke, or the worker has just died: then the wish outlives it. */
-		seat->wanted = badge_renew(workers->supervisor, &seat->worker->process->chan,
-					   seat->uid, ROLE_FRONTDOOR) < 0;
+		r = badge_renew(workers->supervisor, &seat->worker->process->chan, seat->uid,
+				ROLE_FRONTDOOR);
+		seat->wanted = r == -EPIPE;
+		if (r < 0 && r != -EPIPE) /* an answer, or it would never ask again */
+			chan_send_body(chan, MSG_WORKER_NONE, &none);
 		return 0;
 	}
 	seat = find_room(workers, wanted->uid);

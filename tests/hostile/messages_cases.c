@@ -3,9 +3,8 @@
  * with every byte wrong in turn, floods of descriptors, odd ones, none left, ids that are not its own.
  * The other program's session goes on, and nothing is kept.
  */
+#include "scarce.h"
 #include "worker_scene.h"
-
-#include <sys/resource.h>
 
 /* From asm-generic/socket.h of Linux 6.5, for older headers. */
 #ifndef SO_PASSPIDFD
@@ -407,15 +406,6 @@ static void case_7_a_socket_that_makes_descriptors(void **state unused_)
 
 /* ---- no descriptors left ---- */
 
-static int lowest_free(void)
-{
-	int fd = dup(STDIN_FILENO);
-
-	assert_true(fd >= 0);
-	close(fd);
-	return fd;
-}
-
 /* How often the loop wakes up in 20 ms of which nothing happens. */
 static unsigned count_wakes(struct event_base *base)
 {
@@ -442,7 +432,7 @@ static void pass_to_a_full_worker(struct scene *scene, unsigned left, size_t cou
 	struct rig *rig = &scene->good.rig;
 	static struct mutant mutant;
 	struct program program;
-	struct rlimit old, low;
+	struct scarce scarce;
 	int before, pair[2];
 
 	rig_program(rig, &program);
@@ -453,14 +443,12 @@ static void pass_to_a_full_worker(struct scene *scene, unsigned left, size_t cou
 	mutant_send(program.fd, &mutant, pair);
 	close(pair[0]);
 	close(pair[1]);
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-	low = (struct rlimit){ (rlim_t)lowest_free() + left, old.rlim_max };
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	scarce_begin(&scarce, left);
 	rig_turn(rig);
 	expect_echo(scene);
 	assert_true(count_wakes(rig->child.base) < 10);
 	program_listen(&program);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	scarce_end(&scarce);
 	/* One too many is a breach; one that there was no room for is not the program's fault. */
 	assert_true(program.hung || program.refused || count == 1);
 	if (program.refused)
@@ -476,13 +464,12 @@ static void pass_to_a_full_worker(struct scene *scene, unsigned left, size_t cou
 
 static void case_6_descriptors_for_which_there_is_no_room(void **state unused_)
 {
-	static const size_t counts[] = { 1, 2, 3, 4, 5, 8, 9, 10, 20, 250 };
 	static struct scene scene;
 
 	scene_init(&scene);
-	for (unsigned left = 0; left < 12; left++) {
-		for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
-			pass_to_a_full_worker(&scene, left, counts[i]);
+	for (unsigned left = 0; left < SCARCE_LEFT; left++) {
+		for (size_t i = 0; i < ARRAY_SIZE(scarce_counts); i++)
+			pass_to_a_full_worker(&scene, left, scarce_counts[i]);
 	}
 	scene_deinit(&scene);
 }

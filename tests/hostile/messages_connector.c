@@ -4,9 +4,8 @@
  */
 #include "tests/unit/connector_rig.h"
 
-#include <sys/resource.h>
-
 #include "mad.h"
+#include "scarce.h"
 #include "witness.h"
 
 #define BATCH 16
@@ -238,6 +237,32 @@ static void case_5_a_flood_of_descriptors_is_closed(void **state unused_)
 	scene_deinit(&scene);
 }
 
+static void case_6_descriptors_for_which_there_is_no_room(void **state unused_)
+{
+	const struct msg_context ctx = { &internal_messages, ROLE_CONNECTOR, ROLE_WORKER, RUN };
+	static struct mutant mutant;
+	static struct scene scene;
+
+	scene_init(&scene);
+	for (unsigned i = 0; i < SCARCE_LEFT * ARRAY_SIZE(scarce_counts); i++) {
+		int worker = rig_worker(&scene.rig, 2000);
+		struct scarce scarce;
+
+		mutant_init(&mutant, &ctx, MSG_DIAL_CANCEL, NULL, NULL, 0);
+		mutant.nfds = scarce_counts[i / SCARCE_LEFT];
+		dispatch(&scene, worker, &mutant);
+		scarce_begin(&scarce, i % SCARCE_LEFT);
+		rig_turn(&scene.rig);
+		scarce_end(&scarce);
+		assert_false(is_kept(worker));
+		scene.expected.rules[RULE_FDS]++;
+		close(worker);
+		rig_turn(&scene.rig);
+		expect_unharmed(&scene);
+	}
+	scene_deinit(&scene);
+}
+
 /*
  * One worker's dials take all the descriptors there are, but for a few: another worker's channel still
  * comes in, and the connector lives.
@@ -246,18 +271,14 @@ static void case_6_the_last_descriptors_are_not_for_dials(void **state unused_)
 {
 	static struct scene scene;
 	struct silent_server silent;
-	struct rlimit old, low;
+	struct scarce scarce;
 	uint16_t port = 0;
 	int greedy, newcomer;
 
 	scene_init(&scene);
 	assert_true(rig_listen_silently(&silent, "127.0.0.2", &port));
 	greedy = rig_worker(&scene.rig, 2000);
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-	newcomer = dup(greedy);
-	close(newcomer);
-	low = (struct rlimit){ (rlim_t)newcomer + 2 * LIMIT_CONNECTOR_SPARE_FILES, old.rlim_max };
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	scarce_begin(&scarce, 2 * LIMIT_CONNECTOR_SPARE_FILES);
 	for (uint64_t id = 1; id <= LIMIT_DIALS_PER_BADGE; id++)
 		rig_dial(greedy, id, "127.0.0.2", port, AF_UNSPEC, 60000);
 	rig_turn(&scene.rig);
@@ -268,7 +289,7 @@ static void case_6_the_last_descriptors_are_not_for_dials(void **state unused_)
 	close(newcomer);
 	close(greedy);
 	rig_turn(&scene.rig);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	scarce_end(&scarce);
 	rig_close_silent(&silent);
 	scene.sent += LIMIT_DIALS_PER_BADGE;
 	scene_deinit(&scene);
@@ -363,6 +384,7 @@ int main(void)
 		TEST(workers_are_given_up_alone),
 		TEST(a_mad_supervisor_is_left),
 		TEST(case_5_a_flood_of_descriptors_is_closed),
+		TEST(case_6_descriptors_for_which_there_is_no_room),
 		TEST(case_6_the_last_descriptors_are_not_for_dials),
 		TEST(case_12_foreign_and_unknown_ids_get_one_answer),
 		TEST(case_13_an_id_is_one_dial_at_a_time),

@@ -7,6 +7,7 @@
 
 #include "frontdoor/badge.h"
 #include "mad.h"
+#include "scarce.h"
 #include "witness.h"
 
 #define BATCH 16
@@ -220,6 +221,59 @@ static void case_5_a_flood_of_descriptors_is_closed(void **state unused_)
 	scene_deinit(&scene);
 }
 
+/* Of as many as a worker likes, while there is room for few or none. */
+static void case_6_descriptors_for_which_there_is_no_room(void **state unused_)
+{
+	const struct msg_context ctx = { &internal_messages, ROLE_FRONTDOOR, ROLE_WORKER, RUN };
+	static struct mutant mutant;
+	static struct scene scene;
+
+	scene_init(&scene);
+	for (unsigned i = 0; i < SCARCE_LEFT * ARRAY_SIZE(scarce_counts); i++) {
+		int worker = rig_give_worker(&scene.rig, FIRST_UID);
+		struct scarce scarce;
+
+		mutant_init(&mutant, &ctx, MSG_CLIENTS, NULL, NULL, 0);
+		mutant.nfds = scarce_counts[i / SCARCE_LEFT];
+		dispatch(&scene, worker, &mutant);
+		scarce_begin(&scarce, i % SCARCE_LEFT);
+		rig_turn(&scene.rig);
+		scarce_end(&scarce);
+		assert_true(is_closed(worker));
+		rig_expect(&scene.rig, MSG_WORKER_RETIRE, FIRST_UID);
+		scene.expected.rules[RULE_FDS]++;
+		close(worker);
+		expect_unharmed(&scene);
+	}
+	scene_deinit(&scene);
+}
+
+/* A worker's channel that it has no room for: it ends, since it would not miss that worker's clients. */
+static void case_6_a_channel_for_which_there_is_no_room(void **state unused_)
+{
+	const struct msg_worker_chan body = { .uid = FIRST_UID };
+	static struct scene scene;
+	struct scarce scarce;
+	int pair[2];
+
+	scene_init(&scene);
+	mad_connect(&scene.rig.child, &scene.rig.supervisor);
+	assert_int_equal(fd_seqpacket_pair(pair), 0);
+	assert_int_equal(msg_send(scene.rig.supervisor, &internal_messages, MSG_WORKER_CHAN, &body,
+				  NULL, 0, &pair[0]),
+			 0);
+	close(pair[0]);
+	scarce_begin(&scarce, 0);
+	rig_turn(&scene.rig);
+	scarce_end(&scarce);
+	assert_true(mad.lost);
+	assert_true(is_closed(pair[1]));
+	close(pair[1]);
+	mad_connect(&scene.rig.child, &scene.rig.supervisor);
+	scene.sent++;
+	scene_deinit(&scene);
+}
+
 /* ---- ids ---- */
 
 /*
@@ -299,6 +353,8 @@ int main(void)
 		TEST(workers_are_given_up_alone),
 		TEST(a_mad_supervisor_is_left),
 		TEST(case_5_a_flood_of_descriptors_is_closed),
+		TEST(case_6_descriptors_for_which_there_is_no_room),
+		TEST(case_6_a_channel_for_which_there_is_no_room),
 		TEST(case_12_foreign_and_unknown_ids_get_one_answer),
 		TEST(case_13_an_id_that_was_given_back_is_refused),
 	};

@@ -7,6 +7,7 @@
 #include "tests/unit/lib_rig.h"
 
 #include "oddities.h"
+#include "scarce.h"
 
 enum step { ASKED, OPENED, CONNECTED, ESTABLISHED, STEPS };
 
@@ -313,6 +314,37 @@ static void case_5_a_flood_of_descriptors_is_closed(void **state unused_)
 	scene_deinit(&scene);
 }
 
+/* While the program itself has room for few or none: it loses that session, and nothing else. */
+static void case_6_descriptors_for_which_there_is_no_room(void **state unused_)
+{
+	const struct msg_context ctx = { &client_messages, ROLE_CLIENT, ROLE_WORKER, SESSION };
+	static struct mutant mutant;
+	static struct scene scene;
+
+	scene_init(&scene);
+	for (unsigned i = 0; i < SCARCE_LEFT * ARRAY_SIZE(scarce_counts); i++) {
+		const unsigned left = i % SCARCE_LEFT;
+		const size_t count = scarce_counts[i / SCARCE_LEFT];
+		/* Room for one more than the library looks at tells it that there were too many. */
+		const bool starved = left < MIN(count, RECEIVED_FDS);
+		struct scarce scarce;
+
+		session_arrives(&scene, ASKED);
+		mutant_init(&mutant, &ctx, CLIENT_MSG_OPENED, NULL, NULL, 0);
+		mutant.nfds = count;
+		oddities_send(&scene.odd, scene.rig.socket, &mutant, &scene.seed);
+		scarce_begin(&scarce, left);
+		assert_fails(tlsb_handshake(scene.rig.session), starved ? EMFILE : EPROTO);
+		scarce_end(&scarce);
+		assert_int_equal(tlsb_error_code(scene.rig.session),
+				 starved ? TLSB_E_RESOURCES : TLSB_E_BROKER_PROTOCOL);
+		rig_drop_session(&scene.rig);
+		expect_unharmed(&scene);
+		scene.sent++;
+	}
+	scene_deinit(&scene);
+}
+
 /* Every odd descriptor in the place of the channel's memory, its own socket too. */
 static void case_7_odd_descriptors_are_no_channel(void **state unused_)
 {
@@ -340,6 +372,7 @@ int main(void)
 		TEST(connections_fail_alone),
 		TEST(case_4_a_bad_word_on_the_connection_ends_no_session),
 		TEST(case_5_a_flood_of_descriptors_is_closed),
+		TEST(case_6_descriptors_for_which_there_is_no_room),
 		TEST(case_7_odd_descriptors_are_no_channel),
 	};
 

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "oddities.h"
+#include "scarce.h"
 #include "witness.h"
 
 #define GOOD_UID 1000
@@ -338,6 +339,62 @@ static void case_5_a_flood_of_descriptors_is_closed(void **state unused_)
 	scene_deinit(&scene);
 }
 
+static void case_6_descriptors_for_which_there_is_no_room(void **state unused_)
+{
+	static const enum role roles[] = { ROLE_FRONTDOOR, ROLE_CONNECTOR, ROLE_WORKER };
+	static struct mutant mutant;
+	static struct scene scene;
+
+	scene_init(&scene);
+	for (unsigned i = 0; i < SCARCE_LEFT * ARRAY_SIZE(scarce_counts); i++) {
+		const struct msg_context ctx = { &internal_messages, ROLE_SUPERVISOR, roles[i % 3],
+						 FRESH };
+		struct scarce scarce;
+		struct taken taken;
+
+		taken_init(&scene, &taken, ctx.peer, ctx.phase);
+		mutant_init(&mutant, &ctx, MSG_READY, NULL, NULL, 0);
+		mutant.nfds = scarce_counts[i / SCARCE_LEFT];
+		oddities_send(&scene.odd, taken.far, &mutant, &scene.seed);
+		scarce_begin(&scarce, i % SCARCE_LEFT);
+		event_base_loop(scene.rig.supervisor.base, EVLOOP_NONBLOCK);
+		scarce_end(&scarce);
+		assert_true(taken.over);
+		scene.expected.rules[RULE_FDS]++;
+		scene.sent++;
+		taken_deinit(&scene, &taken);
+		expect_unharmed(&scene);
+	}
+	scene_deinit(&scene);
+}
+
+/* A frontdoor that asks for a worker's channel while there is none to be had is told so: it asks again
+ * for the next client, and else would wait for ever. */
+static void case_6_a_channel_that_cannot_be_made_is_refused(void **state unused_)
+{
+	const struct msg_worker_wanted body = { .uid = GOOD_UID };
+	static struct scene scene;
+
+	scene_init(&scene);
+	for (unsigned left = 0; left < 2; left++) {
+		const struct msg_worker_none *none;
+		struct scarce scarce;
+		union msg_buffer buf;
+		struct msg msg;
+
+		scarce_begin(&scarce, left);
+		rig_say(&scene.rig, scene.frontdoor, MSG_WORKER_WANTED, &body);
+		scarce_end(&scarce);
+		assert_int_equal(rig_receive(scene.frontdoor, &buf, &msg), MSG_WORKER_NONE);
+		none = msg.body;
+		assert_int_equal(none->uid, GOOD_UID);
+		assert_int_equal(none->error, TLSB_E_RESOURCES);
+		scene.sent++;
+		expect_unharmed(&scene);
+	}
+	scene_deinit(&scene);
+}
+
 /* ---- ids ---- */
 
 /* A worker asks what runs, as somebody else: any of 100,000 users.  It is killed for each. */
@@ -394,6 +451,8 @@ int main(void)
 		TEST(roles_are_given_up_alone),
 		TEST(who_breaks_the_protocol_is_killed),
 		TEST(case_5_a_flood_of_descriptors_is_closed),
+		TEST(case_6_descriptors_for_which_there_is_no_room),
+		TEST(case_6_a_channel_that_cannot_be_made_is_refused),
 		TEST(case_12_foreign_and_unknown_users_get_one_answer),
 		TEST(a_role_is_ready_once),
 	};
