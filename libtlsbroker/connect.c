@@ -97,7 +97,9 @@ int connect_ask(struct tlsb_session *session)
 		r = send_ca(session);
 	if (r == 0)
 		r = send_connect(session);
-	if (r == -EAGAIN) {
+	/* Full, what was sent before brings an answer, or the descriptor has our own bell.  ENOBUFS is
+	 * the kernel's want of memory, which nobody tells the end of. */
+	if (r == -EAGAIN && errno != ENOBUFS) {
 		errno = EWOULDBLOCK;
 		return -1;
 	}

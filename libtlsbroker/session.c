@@ -107,7 +107,14 @@ void session_bell(struct tlsb_session *session)
 	static const struct msg_bell bell;
 
 	/* A full socket has bells enough in it; a closed one is noticed elsewhere. */
-	(void)msg_send(session->fd, &client_messages, CLIENT_MSG_BELL, &bell, NULL, 0, NULL);
+	if (msg_send(session->fd, &client_messages, CLIENT_MSG_BELL, &bell, NULL, 0, NULL) == 0 ||
+	    errno == EWOULDBLOCK || errno == EPIPE || errno == ECONNRESET)
+		return;
+	/* Nothing else would wake the worker, and nobody might ever call us again: so the session ends,
+	 * which whoever polls sees.  The worker sends what was written, and what came can be read. */
+	session_fail(session, TLSB_E_RESOURCES, "no memory left to wake the broker");
+	session->hung = true;
+	(void)shutdown(session->fd, SHUT_RDWR);
 }
 
 /*

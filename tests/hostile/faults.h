@@ -13,6 +13,7 @@
 #define TLSB_TESTS_FAULTS_H
 
 #include "tests/unit/testing.h"
+#include "base/clock.h"
 #include "trust/memory.h"
 
 #include <ares.h>
@@ -27,6 +28,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <poll.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -96,6 +99,11 @@ static struct {
 	unsigned long seen;
 	enum faults_call hit; /* the call that failed */
 	bool fired;
+	/* somebody relies on a bell that does not go into a socket being one too many in it */
+	bool full_is_full;
+	/* what the rest of the world does while somebody sleeps in poll() */
+	void (*world)(void *arg);
+	void *arg;
 } faults;
 
 /* For whoever looks into a failure: FAULTS_TRACE=1 says who asked for what was refused. */
@@ -103,7 +111,7 @@ static inline void faults_show(void)
 {
 	void *frames[32];
 
-	fprintf(stderr, "fault %lu, kind %d:\n", faults.seen, faults.fault.kind);
+	fprintf(stderr, "fault %lu, kind %d, error %u:\n", faults.seen, faults.fault.kind, faults.fault.error);
 	backtrace_symbols_fd(frames, backtrace(frames, ARRAY_SIZE(frames)), STDERR_FILENO);
 }
 
@@ -272,7 +280,32 @@ static inline unsigned faults_errors(void)
 	}
 
 WRAPPED(ssize_t, recvmsg, (int fd, struct msghdr *msg, int flags), (fd, msg, flags))
-WRAPPED(ssize_t, sendmsg, (int fd, const struct msghdr *msg, int flags), (fd, msg, flags))
+
+ssize_t __real_sendmsg(int fd, const struct msghdr *msg, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags);
+
+/* Would the kernel say that of this message? */
+static inline bool faults_is_likely(int fd, const struct msghdr *msg, int error)
+{
+	int unread = 0;
+
+	if (error == ETOOMANYREFS)
+		return msg->msg_controllen > 0;
+	if (error == EAGAIN && faults.full_is_full)
+		return ioctl(fd, SIOCOUTQ, &unread) == 0 && unread > 0;
+	return true;
+}
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	int error = faults_fail(FAULTS_sendmsg) < 0 ? errno : 0;
+
+	if (error == 0 || !faults_is_likely(fd, msg, error))
+		return __real_sendmsg(fd, msg, flags);
+	errno = error;
+	return -1;
+}
+
 WRAPPED_LEN(ssize_t, recv, (int fd, void *data, size_t len, int flags), (fd, data, len, flags))
 WRAPPED_LEN(ssize_t, send, (int fd, const void *data, size_t len, int flags), (fd, data, len, flags))
 WRAPPED_LEN(ssize_t, pread, (int fd, void *data, size_t len, off_t at), (fd, data, len, at))
@@ -297,7 +330,32 @@ WRAPPED(int, socket, (int family, int type, int protocol), (family, type, protoc
 WRAPPED(int, socketpair, (int family, int type, int protocol, int pair[2]),
 	(family, type, protocol, pair))
 WRAPPED(int, connect, (int fd, const struct sockaddr *name, socklen_t len), (fd, name, len))
-WRAPPED(int, poll, (struct pollfd *fds, nfds_t count, int ms), (fds, count, ms))
+
+int __real_poll(struct pollfd *fds, nfds_t count, int ms);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int ms);
+
+/* A sleeper is in the same thread as the world that it waits for. */
+static inline int faults_sleep(struct pollfd *fds, nfds_t count, int ms)
+{
+	uint64_t end = clock_ms() + (uint64_t)ms;
+	bool armed = faults.armed;
+	int r;
+
+	do {
+		faults.armed = false;
+		faults.world(faults.arg);
+		faults.armed = armed;
+		r = __real_poll(fds, count, ms != 0);
+	} while (r == 0 && (ms < 0 || clock_ms() < end));
+	return r;
+}
+
+int __wrap_poll(struct pollfd *fds, nfds_t count, int ms)
+{
+	if (faults_fail(FAULTS_poll) < 0)
+		return -1;
+	return faults.world ? faults_sleep(fds, count, ms) : __real_poll(fds, count, ms);
+}
 
 int __real_fcntl(int fd, int command, ...);
 int __wrap_fcntl(int fd, int command, ...);
