@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "supervisor/journal.h"
+
 /* What sd_notify(3) and sd_watchdog_enabled(3) look at. */
 static const char *const kept[] = { "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID" };
 
@@ -55,7 +57,7 @@ void environment_read(struct environment *ret_environment)
 	if (dir && dir[0] == '/' && strlen(dir) < sizeof(ret_environment->runtime_dir))
 		memcpy(ret_environment->runtime_dir, dir, strlen(dir) + 1);
 	ret_environment->has_journal = (ret_environment->is_service || stderr_is_journal()) &&
-				       access("/run/systemd/journal/socket", F_OK) == 0;
+				       access(JOURNAL_SOCKET, F_OK) == 0;
 	clear_but_kept();
 }
 

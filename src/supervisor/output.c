@@ -1,14 +1,14 @@
-#define SD_JOURNAL_SUPPRESS_LOCATION
 #include "supervisor/output.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <systemd/sd-journal.h>
 #include <unistd.h>
 
 #include "base/text.h"
+#include "supervisor/journal.h"
 #include "wire/limits.h"
 
 static const char *const level_names[] = {
@@ -103,40 +103,27 @@ char *output_line(char *dst, size_t size, const struct timespec *now, enum log_l
 }
 
 /* Standard error may be a pipe whose reader stopped: no role must come to stand still for that. */
-static void write_stderr(struct output *output, char *line, size_t size)
+static int to_stderr(enum log_level level, const char *text, const struct log_pair *pairs,
+		     size_t count)
 {
 	struct pollfd ready = { .fd = STDERR_FILENO, .events = POLLOUT };
-	size_t len = strnlen(line, size - 1);
-
-	line[len++] = '\n';
-	if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT) ||
-	    write(STDERR_FILENO, line, len) < 0)
-		output->lost++;
-}
-
-static void to_stderr(struct output *output, enum log_level level, const char *text,
-		      const struct log_pair *pairs, size_t count)
-{
 	char line[OUTPUT_LINE];
 	struct timespec now;
+	size_t len;
 
+	if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT))
+		return -EAGAIN;
 	clock_gettime(CLOCK_REALTIME, &now);
-	if (output->lost > 0) {
-		const struct log_pair none = { FIELD_ERROR, LOG_NUMBER(output->lost) };
-		unsigned before = output->lost;
-
-		output_line(line, sizeof(line), &now, LOG_L_WARNING, "log lines lost", &none, 1);
-		write_stderr(output, line, sizeof(line));
-		if (output->lost > before)
-			return; /* still full; the line that was asked for is lost too */
-		output->lost = 0;
-	}
 	output_line(line, sizeof(line), &now, level, text, pairs, count);
-	write_stderr(output, line, sizeof(line));
+	len = strnlen(line, sizeof(line) - 1);
+	line[len++] = '\n';
+	return write(STDERR_FILENO, line, len) < 0 ? -errno : 0;
 }
 
 /* A field's name and its longest value: a cut name would make the journal refuse the entry. */
 #define JOURNAL_FIELD (4 * LIMIT_TEXT + 1 + 32)
+
+_Static_assert(3 + FIELD_COUNT + 1 <= JOURNAL_FIELDS_MAX, "an entry takes all fields");
 
 /* One field of a journal entry, "TLSBROKER_<NAME>=value", at *AT in the arena. */
 static struct iovec journal_field(struct line *arena, enum log_field field, const char *value)
@@ -154,8 +141,8 @@ static struct iovec journal_field(struct line *arena, enum log_field field, cons
 	return iov;
 }
 
-static void to_journal(enum log_level level, const char *text, const struct log_pair *pairs,
-		       size_t count)
+static int to_journal(int fd, enum log_level level, const char *text, const struct log_pair *pairs,
+		      size_t count)
 {
 	static const char identifier[] = "SYSLOG_IDENTIFIER=tlsbrokerd";
 	char message[OUTPUT_LINE] = "MESSAGE=", priority[] = "PRIORITY=0";
@@ -176,7 +163,16 @@ static void to_journal(enum log_level level, const char *text, const struct log_
 		if (pairs[i].value)
 			iov[n++] = journal_field(&arena, pairs[i].field, pairs[i].value);
 	}
-	sd_journal_sendv(iov, n);
+	return journal_send(fd, iov, n);
+}
+
+/* 0, or -errno for a line that is lost. */
+static int put(const struct output *output, enum log_level level, const char *text,
+	       const struct log_pair *pairs, size_t count)
+{
+	if (output->target == OUTPUT_JOURNAL)
+		return to_journal(output->journal, level, text, pairs, count);
+	return to_stderr(level, text, pairs, count);
 }
 
 void output_write(void *arg, enum log_level level, const char *text, const struct log_pair *pairs,
@@ -184,8 +180,13 @@ void output_write(void *arg, enum log_level level, const char *text, const struc
 {
 	struct output *output = arg;
 
-	if (output->target == OUTPUT_JOURNAL)
-		to_journal(level, text, pairs, count);
-	else
-		to_stderr(output, level, text, pairs, count);
+	if (output->lost > 0) {
+		const struct log_pair none = { FIELD_ERROR, LOG_NUMBER(output->lost) };
+
+		if (put(output, LOG_L_WARNING, "log lines lost", &none, 1) == 0)
+			output->lost = 0;
+	}
+	/* As long as that was not said, the line that was asked for is lost, too. */
+	if (output->lost > 0 || put(output, level, text, pairs, count) < 0)
+		output->lost++;
 }

@@ -21,7 +21,8 @@ enum output_target { OUTPUT_STDERR, OUTPUT_JOURNAL };
 
 struct output {
 	enum output_target target;
-	unsigned lost; /* lines that a full pipe did not take */
+	int journal;   /* its socket, if that is the target */
+	unsigned lost; /* lines for which there was no room */
 };
 
 /*

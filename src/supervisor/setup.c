@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "supervisor/journal.h"
 #include "supervisor/supervisor.h"
 
 /* 0 to 2 are open, so that no socket is ever taken for standard error; above are only systemd's. */
@@ -83,11 +84,11 @@ static void open_log(struct supervisor *supervisor, const struct environment *en
 {
 	const struct options *options = supervisor->options;
 
-	if (environment->has_journal && !options->debug)
+	if (environment->has_journal && !options->debug &&
+	    journal_open(&supervisor->output.journal) == 0)
 		supervisor->output.target = OUTPUT_JOURNAL;
 	log_set_sink(output_write, &supervisor->output,
 		     options->verbose ? LOG_L_DEBUG : LOG_L_INFO);
-	/* This first line also opens the journal's socket, while sockets can be opened. */
 	log_event(LOG_L_NOTICE, "tlsbrokerd " TLSB_VERSION " starts",
 		  { FIELD_UID, LOG_NUMBER(supervisor->uid) });
 	warn_of_few_files();

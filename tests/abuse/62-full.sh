@@ -16,10 +16,10 @@ served()
 	expect 0 traffic_as "$1" --no-resumption localhost "$PORT" echo 1000
 }
 
-# fills_log: more lines than any pipe takes.
+# fills_log SESSIONS: each has two lines of 150 bytes and more.
 fills_log()
 {
-	expect 0 traffic_as "$CLIENT" --sessions 250 --no-resumption localhost "$PORT" echo 10
+	expect 0 traffic_as "$CLIENT" --sessions "$1" localhost "$PORT" echo 10
 }
 
 # all_work: everybody is served, a role that dies is started, and nobody spins.
@@ -56,7 +56,7 @@ load load "${OTHER:-$CLIENT}" --sessions 10 localhost "$PORT" echo 0
 
 pipe_is_full()
 {
-	fills_log
+	fills_log 230
 	all_work
 	[ "$(grep -c . "$TMP/reader.out")" -le 1 ] # nothing was read meanwhile
 }
@@ -70,16 +70,15 @@ woken()
 	wait_until 5 says reader 'WARNING supervisor.*log lines lost error=[0-9]+$'
 	# Whole lines, and the newest again.
 	deny grep -Ev '^open$|^20[0-9-]*T[0-9:.]*Z [A-Z]+ +[a-z]+\[[0-9]+\]: .' "$TMP/reader.out"
-	served "$CLIENT"
-	last_session() { last_said reader 'session closed' | grep 'bytes_read=1000 '; }
-	wait_until 5 last_session
+	newest() { served "$CLIENT" && says reader 'session closed .* bytes_read=1000 '; }
+	wait_until 10 newest
 }
 prove "case 46: it says how many lines were lost, when somebody reads again" woken
 
 pipe_is_broken()
 {
 	stop reader KILL
-	fills_log
+	fills_log 230
 	all_work
 }
 prove "case 46: a log whose reader has gone holds up nobody" pipe_is_broken
@@ -91,12 +90,47 @@ stops_with_a_full_pipe()
 	stop_daemon
 	sleepy_reader
 	start_daemon -v
-	fills_log
+	fills_log 230
 	stop_daemon
 	stop reader KILL
 }
 prove "case 46: it stops in time while its log is full" stops_with_a_full_pipe
 tried=$((tried + 1))
+
+# ---- the journal ----
+
+# As a service: without -d, and with a journal that is ours.
+start_service()
+{
+	[ "${OWN_MOUNTS-}" ] || skip "needs root, to mount file systems"
+	mount -t tmpfs tmpfs /run
+	mkdir -p /run/systemd/journal "$TMP/run"
+	background mailbox - mailbox /run/systemd/journal/socket
+	wait_until 5 says mailbox '^open'
+	background daemon - env NOTIFY_SOCKET=/run/nobody tlsbrokerd -v --user nobody \
+		--socket "$SOCKET" --trust "$PKI/root.pem"
+	wait_until 10 daemon_serves
+}
+
+journal_is_full()
+{
+	start_service
+	load load "$OTHER" --sessions 10 localhost "$PORT" echo 0
+	fills_log 30
+	all_work
+	kill -USR1 "$(pid_of mailbox)"
+	wait_until 5 says mailbox '^MESSAGE=supervisor.* ready ms='
+	newest() { served "$CLIENT" && says mailbox '^MESSAGE=worker.* session closed .* bytes_read=1000 '; }
+	wait_until 10 newest
+	says mailbox '^MESSAGE=supervisor.* log lines lost error=[0-9]+$'
+	deny grep -Ev '^(open|entry|[A-Z_]+=.*)$' "$TMP/mailbox.out"
+	ends_well load
+	stop_daemon
+	stop mailbox
+	umount /run
+}
+tried=$((tried + 1))
+prove "case 46: a journal that does not read holds up nobody" journal_is_full
 
 # ---- a disk ----
 
@@ -110,12 +144,12 @@ small_disk()
 
 full_disk()
 {
-	small_disk "$TMP/disk" size=64k
+	small_disk "$TMP/disk" size=16k
 	# shellcheck disable=SC2016  # expands in the inner shell
 	DAEMON_PREFIX=(bash -c 'exec "$@" 2>> '"$TMP/disk/log" bash)
 	start_daemon -v
 	load load "$OTHER" --sessions 10 localhost "$PORT" echo 0
-	fills_log
+	fills_log 60
 	deny dd if=/dev/zero of="$TMP/disk/more" bs=4k count=1 # there is no room
 	all_work
 	: > "$TMP/disk/log"
