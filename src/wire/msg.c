@@ -134,8 +134,10 @@ static size_t collect_fds(struct msghdr *mh, int fds[CONTROL_FDS])
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < n && count < CONTROL_FDS; i++)
+		for (size_t i = 0; i < n; i++) {
+			assert(count < CONTROL_FDS); /* the kernel had no room for more */
 			memcpy(&fds[count++], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+		}
 	}
 	return count;
 }
@@ -229,7 +231,7 @@ int msg_send(int fd, const struct msg_table *table, uint32_t type, const void *b
 
 		mh.msg_control = memset(control.bytes, 0, sizeof(control.bytes));
 		mh.msg_controllen = CMSG_SPACE(len);
-		struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
+		struct cmsghdr *c = &control.align;
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(len);

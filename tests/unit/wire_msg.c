@@ -4,6 +4,8 @@
 #include "testing.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -245,6 +247,70 @@ static void tells_of_descriptors_that_it_has_no_room_for(void **state unused_)
 	wire_deinit(&wire);
 }
 
+/* What is no message stays none, whether its descriptors could be had or not. */
+static void judges_what_came_without_its_descriptors(void **state unused_)
+{
+	static const struct {
+		struct {
+			struct msg_header header;
+			uint8_t body[64];
+		} bytes;
+		size_t len;
+		enum msg_rule rule;
+	} rows[] = {
+		{ .len = 1, .rule = RULE_HEADER },
+		{ .bytes.header.type = MSG_COUNT, .len = sizeof(rows[0].bytes), .rule = RULE_TYPE },
+		{ .bytes.header.type = MSG_DRAIN,
+		  .len = sizeof(struct msg_header) + sizeof(struct msg_drain),
+		  .rule = RULE_FDS }, /* it should have none */
+	};
+	struct rlimit old, low;
+	struct wire wire;
+	int lowest;
+
+	wire_init(&wire);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	lowest = dup(wire.near);
+	close(lowest);
+	low = old;
+	low.rlim_cur = (rlim_t)lowest;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int r;
+
+		send_raw(wire.far, &rows[i].bytes, rows[i].len, 1);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+		r = receive(&wire);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+		assert_int_equal(r, -EBADMSG);
+		assert_int_equal(wire.rule, rows[i].rule);
+	}
+	wire_deinit(&wire);
+}
+
+/* A socket of another kind may bring what is nobody's descriptor. */
+static void passes_over_what_is_no_descriptor(void **state unused_)
+{
+	const struct msg_drain drain = { .deadline_ms = 7 };
+	struct sockaddr_in name = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(name);
+	const int on = 1;
+	struct wire wire = { .ctx = { &internal_messages, ROLE_WORKER, ROLE_SUPERVISOR, RUN } };
+
+	wire.near = socket(AF_INET, SOCK_DGRAM, 0);
+	wire.far = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(setsockopt(wire.near, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)), 0);
+	assert_int_equal(bind(wire.near, (struct sockaddr *)&name, len), 0);
+	assert_int_equal(getsockname(wire.near, (struct sockaddr *)&name, &len), 0);
+	assert_int_equal(connect(wire.far, (struct sockaddr *)&name, len), 0);
+	assert_int_equal(msg_send(wire.far, &internal_messages, MSG_DRAIN, &drain, NULL, 0, NULL), 0);
+	assert_int_equal(poll(&(struct pollfd){ .fd = wire.near, .events = POLLIN }, 1, 10000), 1);
+	assert_int_equal(receive(&wire), 1);
+	assert_int_equal(((const struct msg_drain *)wire.msg.body)->deadline_ms, 7);
+	assert_int_equal(wire.msg.fds[0], -1);
+	wire_deinit(&wire);
+}
+
 static void passes_descriptors_that_close_on_exec(void **state unused_)
 {
 	const struct msg_trust trust = { .generation = 1 };
@@ -339,6 +405,8 @@ int main(void)
 		TEST(refuses_messages_longer_than_any),
 		TEST(closes_whatever_number_of_descriptors),
 		TEST(tells_of_descriptors_that_it_has_no_room_for),
+		TEST(judges_what_came_without_its_descriptors),
+		TEST(passes_over_what_is_no_descriptor),
 		TEST(passes_descriptors_that_close_on_exec),
 		TEST(does_not_block_on_a_full_socket),
 		TEST(takes_strings_out_of_a_tail),
