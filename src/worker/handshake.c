@@ -117,8 +117,7 @@ void session_on_record(struct session *session, int sent, int type, const void *
 {
 	if (session->facts)
 		facts_step(session->facts, sent, type, bytes, len, handshake_us(session) / 1000);
-	else if (!sent && (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT ||
-			   type == SSL3_RT_CHANGE_CIPHER_SPEC))
+	else if (!sent && (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT))
 		count_idle_record(session);
 }
 
@@ -140,7 +139,7 @@ void session_on_resumable(struct session *session, SSL_SESSION *resumable)
 
 void session_on_refused_certificate(struct session *session, X509_STORE_CTX *store)
 {
-	if (!session->refusal && session->request)
+	if (!session->refusal)
 		session->refusal = calloc(1, sizeof(*session->refusal));
 	if (session->refusal)
 		verdict_of_certificate(store, session->request->name, session->refusal);
@@ -148,7 +147,7 @@ void session_on_refused_certificate(struct session *session, X509_STORE_CTX *sto
 
 void session_on_heavy_chain(struct session *session, const char *why)
 {
-	if (!session->refusal && session->request && session->request->verify)
+	if (!session->refusal && session->request->verify)
 		session->refusal = calloc(1, sizeof(*session->refusal));
 	if (session->refusal)
 		verdict_of_burden(session->request->name, why, session->refusal);

@@ -27,8 +27,7 @@ static void session_free(struct session *session)
 	LIST_REMOVE(session, in_worker);
 	if (session->client)
 		LIST_REMOVE(session, in_client);
-	if (session->timer)
-		event_free(session->timer);
+	event_free(session->timer);
 	if (session->socket_event)
 		event_free(session->socket_event);
 	if (session->stage == STAGE_DIALLING)
