@@ -21,6 +21,7 @@
 #include <event2/event.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -83,7 +84,7 @@ static const struct {
 #undef CALL
 };
 
-enum faults_kind { FAULTS_MEMORY, FAULTS_SYSCALL };
+enum faults_kind { FAULTS_MEMORY, FAULTS_OWN_MEMORY, FAULTS_SYSCALL }; /* own: not OpenSSL's */
 
 /* What is to fail. */
 struct fault {
@@ -104,6 +105,7 @@ static struct {
 	/* what the rest of the world does while somebody sleeps in poll() */
 	void (*world)(void *arg);
 	void *arg;
+	bool openssl; /* memory is asked for by it */
 } faults;
 
 /* For whoever looks into a failure: FAULTS_TRACE=1 says who asked for what was refused. */
@@ -158,7 +160,7 @@ static inline void faults_disarm(void)
 
 static inline bool faults_no_memory(void)
 {
-	if (!faults_turn(FAULTS_MEMORY))
+	if (!faults_turn(FAULTS_MEMORY) && (faults.openssl || !faults_turn(FAULTS_OWN_MEMORY)))
 		return false;
 	errno = ENOMEM;
 	return true;
@@ -220,10 +222,39 @@ static void faults_free(void *old)
 	free(old);
 }
 
+/* What the daemon gives OpenSSL; it calls the wrapped functions. */
+static CRYPTO_malloc_fn faults_watched_malloc;
+static CRYPTO_realloc_fn faults_watched_realloc;
+
+static void *faults_openssl_malloc(size_t size, const char *file, int line)
+{
+	void *p;
+
+	faults.openssl = true;
+	p = faults_watched_malloc(size, file, line);
+	faults.openssl = false;
+	return p;
+}
+
+static void *faults_openssl_realloc(void *old, size_t size, const char *file, int line)
+{
+	void *p;
+
+	faults.openssl = true;
+	p = faults_watched_realloc(old, size, file, line);
+	faults.openssl = false;
+	return p;
+}
+
 /* Before anything of these libraries is used: first in main(). */
 static inline void faults_init(void)
 {
-	assert_int_equal(memory_watch(), 0); /* as the daemon does: it calls the wrapped functions */
+	CRYPTO_free_fn release;
+
+	assert_int_equal(memory_watch(), 0); /* as the daemon does */
+	CRYPTO_get_mem_functions(&faults_watched_malloc, &faults_watched_realloc, &release);
+	assert_int_equal(
+		CRYPTO_set_mem_functions(faults_openssl_malloc, faults_openssl_realloc, release), 1);
 	event_set_mem_functions(__wrap_malloc, __wrap_realloc, faults_free);
 	ares_library_init_mem(ARES_LIB_INIT_ALL, __wrap_malloc, faults_free, __wrap_realloc);
 }
