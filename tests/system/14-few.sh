@@ -1,0 +1,78 @@
+#!/bin/bash
+# A daemon that may have few descriptors says so, and serves; with too few it says why it does not.
+# Tags: unprivileged asan
+. "$(dirname "$0")/lib.sh"
+
+few_are_said()
+{
+	DAEMON_PREFIX=(prlimit --nofile=1000:1000)
+	start_daemon
+	says daemon "WARNING supervisor.*only 1000 descriptors are allowed, and not $(worker_files): users"
+	stop_daemon
+}
+
+# LIMIT_WORKER_FILES, as limits.h reckons it.
+worker_files()
+{
+	echo $((2 * $(limit SESSIONS_PER_UID) + 2 * $(limit CLIENTS_PER_UID) + 64))
+}
+prove "few descriptors are a warning at the start" few_are_said
+
+enough_are_not()
+{
+	[ "$(prlimit --raw --noheadings --nofile --output HARD)" -ge "$(worker_files)" ] ||
+		skip "this machine does not allow enough"
+	DAEMON_PREFIX=()
+	start_daemon
+	deny says daemon 'descriptors are allowed'
+	stop_daemon
+}
+prove "enough of them are none" enough_are_not
+
+# serves_or_says COUNT: with so many descriptors.
+serves_or_says()
+{
+	DAEMON_PREFIX=(prlimit "--nofile=$1:$1")
+	launch_daemon daemon
+	wait_until 20 started_or_over
+	if [ -f "$TMP/daemon.status" ]; then
+		echo "$1: $(last_said daemon '^tlsbrokerd:')"
+		equal "$(cat "$TMP/daemon.status")" 1
+		equal "$(grep -c '^tlsbrokerd: [a-z/]*.*: ' "$TMP/daemon.out")" 1
+		[ -z "$(ls -A "$TMP/run")" ]
+	else
+		stop_daemon
+	fi
+}
+
+started_or_over()
+{
+	[ -f "$TMP/daemon.status" ] || says daemon 'NOTICE supervisor.* ready '
+}
+
+too_few()
+{
+	local count
+	for count in 4 6 7 8 9 10 11 12 13 14 15 16 18 20 24; do
+		serves_or_says "$count"
+	done
+	[ ! -f "$TMP/daemon.status" ] || [ "$(cat "$TMP/daemon.status")" = 0 ]
+}
+prove "too few are an end with a reason, which leaves nothing behind" too_few
+
+silent_roles()
+{
+	local user=() pid
+	[ -z "$ROOT" ] || user=(--user nobody)
+	background daemon - tlsbrokerd "${user[@]}" --socket "$SOCKET" --trust "$PKI/root.pem" \
+		--sandbox="$SANDBOX"
+	wait_until 10 daemon_serves
+	for pid in $(pgrep -P "$(pid_of daemon)"); do
+		for fd in 0 1 2; do
+			equal "$(readlink "/proc/$pid/fd/$fd")" /dev/null
+		done
+	done
+	says daemon 'supervisor.*: ready'
+	stop_daemon
+}
+prove "without -d only the supervisor has the standard error, and logs there" silent_roles
