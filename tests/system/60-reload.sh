@@ -58,6 +58,21 @@ less_trust()
 }
 prove "a bundle with one root less: it is not, even for a session that could be resumed" less_trust
 
+damaged_trust()
+{
+	{
+		cat "$PKI/root.pem"
+		sed '3s/^..../AAAA/' "$PKI/other-root.pem"
+	} > "$TMP/trust.pem"
+	reload 'WARNING .*trust bundle [0-9]+: 1 certificates, 1 unusable'
+	accepted "$good"
+	refused "$unknown"
+	lives load
+	cp "$PKI/root.pem" "$TMP/trust.pem"
+	reload 'NOTICE .*trust bundle [0-9]+: 1 certificates, 0 unusable'
+}
+prove "a bundle with one that is damaged: a warning, and the others are trusted" damaged_trust
+
 bad_bundle()
 {
 	"$@"
@@ -68,6 +83,7 @@ bad_bundle()
 	cp "$PKI/root.pem" "$TMP/trust.pem"
 }
 prove "an empty bundle: the old one stays" bad_bundle truncate -s 0 "$TMP/trust.pem"
+prove "one that is far too large: the old one stays" bad_bundle truncate -s 20M "$TMP/trust.pem"
 prove "a bundle of garbage: the old one stays" bad_bundle cp "$PKI/good.key" "$TMP/trust.pem"
 prove "a missing bundle: the old one stays" bad_bundle rm "$TMP/trust.pem"
 

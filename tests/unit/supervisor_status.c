@@ -20,7 +20,8 @@ static struct rig_process *add_worker(struct rig *rig, uint32_t uid)
 
 struct seen {
 	unsigned roles, workers, counters;
-	uint32_t uids[RIG_PROCESSES];
+	uint32_t supervisor; /* its state */
+	uint32_t uids[RIG_PROCESSES], states[RIG_PROCESSES];
 	uint64_t sessions_opened;
 };
 
@@ -41,9 +42,12 @@ static struct seen ask(struct rig *rig, struct rig_process *asker, uint32_t uid)
 		assert_int_equal(row->tag, 42);
 		switch (row->row.kind) {
 		case ROW_ROLE:
-			seen.roles++;
+			if (seen.roles++ == 0)
+				seen.supervisor = row->row.state;
 			break;
 		case ROW_WORKER:
+			assert_in_range(seen.workers, 0, RIG_PROCESSES - 1);
+			seen.states[seen.workers] = row->row.state;
 			seen.uids[seen.workers++] = row->row.uid;
 			break;
 		case ROW_COUNTER:
@@ -90,6 +94,39 @@ static void status_shows_root_and_the_daemons_user_everything(void **state unuse
 	rig_deinit(&rig);
 }
 
+/* Whose worker died waits for the next one; the old one may still be leaving. */
+static void status_shows_who_waits_only_to_who_may_see_it(void **state unused_)
+{
+	struct rig rig;
+	struct rig_process *leaving, *roots;
+	struct seen seen;
+
+	rig_init(&rig);
+	roots = add_worker(&rig, 0);
+	leaving = add_worker(&rig, 1000);
+	leaving->worker->seat->worker = NULL;
+	leaving->worker->seat->wanted = true;
+	leaving->worker->seat = NULL;
+	leaving->worker->state = ROW_STATE_DRAINING;
+	seats_make(&rig.supervisor.workers.seats, 1001)->wanted = true;
+	assert_non_null(seats_make(&rig.supervisor.workers.seats, 1002)); /* wants nothing now */
+	rig_add_spare(&rig);
+	seen = ask(&rig, leaving, 1000);
+	assert_int_equal(seen.workers, 2);
+	assert_int_equal(seen.uids[0], 1000);
+	assert_int_equal(seen.states[0], ROW_STATE_DRAINING);
+	assert_int_equal(seen.uids[1], 1000);
+	assert_int_equal(seen.states[1], ROW_STATE_BACKOFF);
+	assert_int_equal(seen.roles, 4); /* with the spare, which is no worker of anybody's */
+	assert_int_equal(seen.supervisor, ROW_STATE_RUNNING);
+	rig.supervisor.phase = PHASE_STOPPING;
+	seen = ask(&rig, roots, 0);
+	assert_int_equal(seen.workers, 4);
+	assert_int_equal(seen.supervisor, ROW_STATE_DRAINING);
+	rig.supervisor.phase = PHASE_RUNNING;
+	rig_deinit(&rig);
+}
+
 static void status_ends_a_worker_that_asks_as_somebody_else(void **state unused_)
 {
 	const struct msg_status_ask as_root = { .uid = 0 };
@@ -131,6 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(status_shows_a_user_only_its_own_worker),
 		TEST(status_shows_root_and_the_daemons_user_everything),
+		TEST(status_shows_who_waits_only_to_who_may_see_it),
 		TEST(status_ends_a_worker_that_asks_as_somebody_else),
 		TEST(status_adds_up_the_living_and_the_dead),
 	};
