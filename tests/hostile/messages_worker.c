@@ -207,7 +207,7 @@ static void attack_with_many(struct scene *scene)
 static void programs_are_given_up_alone(void **state unused_)
 {
 	static struct scene scene;
-	const uint64_t most = attack_share(600000, 26000);
+	const uint64_t most = attack_share(300000, 26000);
 
 	scene_init(&scene);
 	while (scene.sent < most)
@@ -273,7 +273,7 @@ static void show_out_silent_clients(struct scene *scene)
 static void a_frontdoor_is_given_up_alone(void **state unused_)
 {
 	static struct scene scene;
-	const uint64_t most = attack_share(100000, 4000);
+	const uint64_t most = attack_share(50000, 4000);
 
 	scene_init(&scene);
 	while (scene.sent < most) {
@@ -289,7 +289,7 @@ static void a_frontdoor_is_given_up_alone(void **state unused_)
 static void a_connector_is_given_up_alone(void **state unused_)
 {
 	static struct scene scene;
-	const uint64_t most = attack_share(100000, 4000);
+	const uint64_t most = attack_share(50000, 4000);
 
 	scene_init(&scene);
 	while (scene.sent < most) {
@@ -313,7 +313,7 @@ static bool drains(const struct mutant *mutant)
 
 static void a_mad_supervisor_is_left(void **state unused_)
 {
-	const uint64_t most = attack_share(100000, 3000);
+	const uint64_t most = attack_share(50000, 3000);
 	static struct scene scene;
 	struct rig *rig = &scene.good.rig;
 
