@@ -4,6 +4,7 @@
  */
 #include "worker_rig.h"
 
+#include <openssl/dsa.h>
 #include <sys/wait.h>
 
 static const char secret[] = "nothing of this may be seen by an unverified server";
@@ -126,6 +127,108 @@ static void what_was_not_verified_is_never_resumed(void **state unused_)
 		close(program.fd);
 		rig_deinit(&rig);
 	}
+}
+
+/* ---- keys ---- */
+
+/* What is asked of OpenSSL when a key of KIND is made: a name and a value. */
+static EVP_PKEY *key_new(const char *kind, const char *name, const char *value)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, kind, NULL);
+	EVP_PKEY *key = NULL;
+
+	assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
+	if (strcmp(kind, "EC") == 0)
+		assert_int_equal(EVP_PKEY_CTX_ctrl_str(ctx, "ec_paramgen_curve", "P-256"), 1);
+	if (name)
+		assert_int_equal(EVP_PKEY_CTX_ctrl_str(ctx, name, value), 1);
+	assert_int_equal(EVP_PKEY_generate(ctx, &key), 1);
+	EVP_PKEY_CTX_free(ctx);
+	return key;
+}
+
+static EVP_PKEY *key_ed25519(void)
+{
+	return key_new("ED25519", NULL, NULL);
+}
+
+static EVP_PKEY *key_pss(void)
+{
+	return key_new("RSA-PSS", "rsa_keygen_bits", "2048");
+}
+
+static EVP_PKEY *key_spelt_out(void)
+{
+	return key_new("EC", "ec_param_enc", "explicit");
+}
+
+static EVP_PKEY *key_binary(void)
+{
+	return EVP_EC_gen("sect283r1");
+}
+
+static EVP_PKEY *key_dsa(void)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "DSA", NULL);
+	EVP_PKEY *parameters = NULL, *key = NULL;
+
+	assert_int_equal(EVP_PKEY_paramgen_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_dsa_paramgen_bits(ctx, 2048), 1);
+	assert_int_equal(EVP_PKEY_paramgen(ctx, &parameters), 1);
+	EVP_PKEY_CTX_free(ctx);
+	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, parameters, NULL);
+	assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_generate(ctx, &key), 1);
+	EVP_PKEY_CTX_free(ctx);
+	EVP_PKEY_free(parameters);
+	return key;
+}
+
+/* OTHERWISE: what of it is not TLS's, NULL if it is good enough. */
+static void expect_of_key(EVP_PKEY *key, bool is_ca, bool verify, const char *otherwise)
+{
+	const struct wish wish = { .flags = verify ? 0 : CONNECT_NO_VERIFY };
+	const struct cert_spec leaf = { .name = "leaf", .names = "DNS:server.example",
+					.key = is_ca ? NULL : key };
+	struct testing_identity above = { NULL, NULL }, own;
+	struct program_session session;
+	struct program program;
+	struct peer peer;
+	struct rig rig;
+	SSL_CTX *server;
+
+	rig_init_with(&rig, 1);
+	if (is_ca)
+		above = cert_new((struct cert_spec){ .name = "above", .is_ca = true, .key = key },
+				 &rig.root);
+	own = cert_new(leaf, is_ca ? &above : &rig.root);
+	server = server_new(&own, above.x509, NULL);
+	rig_program(&rig, &program);
+	rig_connect(&rig, &program, &session, &wish, &peer, server);
+	RIG_UNTIL(&rig, session_is_over(&session) ||
+				session_word(&session.channel.page->state) == STATE_ESTABLISHED);
+	if (otherwise)
+		session_expect_end(&session, TLSB_E_CERT, otherwise);
+	else
+		assert_false(session_is_over(&session));
+	session_close(&session);
+	rig_forget(&rig, &peer);
+	close(program.fd);
+	SSL_CTX_free(server);
+	testing_identity_free(&own);
+	testing_identity_free(&above);
+	rig_deinit(&rig);
+}
+
+static void keys_that_tls_does_not_use_are_refused_before_they_cost_time(void **state unused_)
+{
+	expect_of_key(key_ed25519(), false, true, NULL);
+	expect_of_key(key_pss(), true, true, NULL);
+	expect_of_key(key_spelt_out(), true, true, "explicit ECC parameters"); /* by OpenSSL */
+	expect_of_key(key_binary(), true, true, "a key on a curve that TLS does not use");
+	expect_of_key(key_dsa(), true, true, "a key of a kind that TLS does not use");
+	/* Who does not want to know is not told. */
+	expect_of_key(key_binary(), true, false, NULL);
 }
 
 /* ---- the flight ---- */
@@ -398,6 +501,7 @@ int main(void)
 		TEST(what_openssl_lets_through_is_refused_all_the_same),
 		TEST(a_choice_that_openssl_lets_through_is_refused_all_the_same),
 		TEST(what_was_not_verified_is_never_resumed),
+		TEST(keys_that_tls_does_not_use_are_refused_before_they_cost_time),
 		TEST(a_flight_waits_for_room_in_the_socket),
 		TEST(a_handshake_without_end_leaves_the_others_their_turn),
 		TEST(a_flight_that_offers_nothing_outlives_new_trust),

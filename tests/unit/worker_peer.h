@@ -27,6 +27,7 @@ struct cert_spec {
 	const char *name, *names; /* subject; subject alternative names */
 	const char *eku, *constraints;
 	long from, until; /* seconds from now, if not both 0 */
+	EVP_PKEY *key;	  /* of a special kind */
 	int rsa_bits;
 	bool is_ca, sha1;
 };
@@ -34,9 +35,9 @@ struct cert_spec {
 static inline struct testing_identity cert_new(struct cert_spec spec,
 					       const struct testing_identity *issuer)
 {
-	struct testing_identity own = {X509_new(), spec.rsa_bits
-							   ? EVP_RSA_gen((unsigned)spec.rsa_bits)
-							   : EVP_EC_gen("P-256")};
+	struct testing_identity own = {X509_new(), spec.key	   ? spec.key
+						   : spec.rsa_bits ? EVP_RSA_gen((unsigned)spec.rsa_bits)
+								   : EVP_EC_gen("P-256")};
 	X509_NAME *subject = X509_get_subject_name(own.x509);
 	X509 *signer = issuer ? issuer->x509 : own.x509;
 	bool dated = spec.from || spec.until;
