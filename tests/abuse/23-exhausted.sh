@@ -145,6 +145,28 @@ blind_supervisor()
 }
 prove "case 36: a supervisor that cannot start a worker" blind_supervisor
 
+# A connector that dies meanwhile is replaced, and gets its channels to all workers, sooner or later.
+FEW=(0 2 5)
+abuse_full && FEW=({0..12})
+half_equipped()
+{
+	local daemon more highest
+	daemon=$(pid_of daemon)
+	for more in "${FEW[@]}"; do
+		highest=$(find "/proc/$daemon/fd" -mindepth 1 -printf '%f\n' | sort -n | tail -n 1)
+		allow "$daemon" $((highest + 1 + more))
+		as_uid "$DAEMON" kill -KILL "$(role_pid connector)"
+		sleep 0.3 # in which it is tried
+		allow "$daemon" 64
+		for user in "$CLIENT" "$OTHER"; do
+			wait_until 10 served "$user" || { echo "with $more descriptors"; return 1; }
+		done
+	done
+	equal "$(status '[.workers[] | .restarts] | add')" 0
+	attacked faults ${#FEW[@]} ${#FEW[@]} >> "$TMP/attacked"
+}
+prove "case 36: a connector that dies while the supervisor has next to none" half_equipped
+
 sort -u "$TMP/figures"
 cat "$TMP/attacked" 2> /dev/null
 prove "it stops without leaving anything" stop_daemon

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Hundreds of users and thousands of sessions that come, work, stall, go and die, for a long time: what
-# the broker holds does not grow.  "make soak SECONDS=600" runs it at length, "make check" for moments.
+# the broker holds does not grow.  "make soak SECONDS=600" runs it at length, "make abuse" for a minute,
+# and without a word it takes moments.
 #
 # At length there are more users than workers, so that idle ones have to make room all the time.
 # Tags: alone
@@ -12,7 +13,7 @@ if [ -z "$ROOT" ] || [ "$SANDBOX" != enforce ]; then
 	exit 0
 fi
 
-LENGTH=${SOAK:-15} USERS=30 PROGRAMS=20
+LENGTH=${SOAK:-$(if abuse_full; then echo 60; else echo 6; fi)} USERS=30 PROGRAMS=20
 [ "$LENGTH" -lt 120 ] || { USERS=$(($(limit WORKERS) + 100)) PROGRAMS=60; }
 FIRST=62000
 export SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
