@@ -12,6 +12,8 @@
 
 #define LOG_EVERY_MS 1000
 
+static const struct timeval pause_time = { 0, LIMIT_ACCEPT_PAUSE_MS * 1000 };
+
 static void refuse_for_want_of_files(struct frontdoor *frontdoor, int fd, const struct ucred *peer)
 {
 	caller_refuse(frontdoor, fd, peer, TLSB_E_RESOURCES,
@@ -62,7 +64,6 @@ static void refuse_one(struct frontdoor *frontdoor)
 
 static void pause_accepting(struct frontdoor *frontdoor, int error)
 {
-	const struct timeval pause = { 0, LIMIT_ACCEPT_PAUSE_MS * 1000 };
 	struct door *door = &frontdoor->door;
 	uint64_t now = clock_ms();
 
@@ -71,9 +72,10 @@ static void pause_accepting(struct frontdoor *frontdoor, int error)
 		log_event(LOG_L_WARNING, "cannot accept clients for the moment",
 			  { FIELD_ERROR, strerror(error) });
 	}
+	if (event_add(door->resume, &pause_time) < 0)
+		return; /* without an end to it there is no pause: it is tried again at once */
 	door->paused = true;
 	event_del(door->readable);
-	event_add(door->resume, &pause);
 }
 
 static void on_acceptable(evutil_socket_t listening unused_, short what unused_, void *arg)
@@ -107,10 +109,13 @@ void door_resume(struct frontdoor *frontdoor)
 
 	if (!door->paused)
 		return;
-	door->paused = false;
 	keep_reserve(door);
+	if (event_add(door->readable, NULL) < 0) {
+		event_add(door->resume, &pause_time); /* it was on the heap, which keeps its place */
+		return;
+	}
+	door->paused = false;
 	event_del(door->resume);
-	event_add(door->readable, NULL);
 }
 
 static void on_resume(evutil_socket_t fd unused_, short what unused_, void *arg)

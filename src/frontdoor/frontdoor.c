@@ -10,29 +10,33 @@
 #include "frontdoor/waiting.h"
 #include "wire/errors.h"
 
+/* The one timer is always pending: that one can be set anew without memory for it. */
+#define NOTHING_DUE_MS (60 * 60 * 1000)
+
 /* 0, or how many milliseconds are left until DUE. */
 static uint64_t time_left(uint64_t due_ms, uint64_t now_ms)
 {
 	return due_ms > now_ms ? due_ms - now_ms : 0;
 }
 
+static int set_expiry(struct frontdoor *frontdoor, uint64_t ms)
+{
+	const struct timeval tv = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000 };
+
+	return event_add(frontdoor->expiry, &tv);
+}
+
 void frontdoor_arm_expiry(struct frontdoor *frontdoor)
 {
 	const struct waiter *waiter = TAILQ_FIRST(&frontdoor->waiting);
 	const struct badge *idle = TAILQ_FIRST(&frontdoor->idle);
-	uint64_t now = clock_ms(), left = UINT64_MAX;
-	struct timeval tv;
+	uint64_t now = clock_ms(), left = NOTHING_DUE_MS;
 
 	if (waiter)
 		left = time_left(waiter->since_ms + frontdoor->wait_ms, now);
 	if (idle)
 		left = MIN(left, time_left(idle->idle_since_ms + frontdoor->idle_ms, now));
-	if (left == UINT64_MAX) {
-		event_del(frontdoor->expiry);
-		return;
-	}
-	tv = (struct timeval){ (time_t)(left / 1000), (suseconds_t)(left % 1000) * 1000 };
-	event_add(frontdoor->expiry, &tv);
+	(void)set_expiry(frontdoor, left);
 }
 
 static void on_expiry(evutil_socket_t fd unused_, short what unused_, void *arg)
@@ -159,7 +163,9 @@ static int start(struct child *child)
 	frontdoor->expiry = evtimer_new(child->base, on_expiry, frontdoor);
 	frontdoor->retry = evtimer_new(child->base, on_retry, frontdoor);
 	child->state = frontdoor;
-	return frontdoor->expiry && frontdoor->retry ? 0 : -ENOMEM;
+	if (!frontdoor->expiry || !frontdoor->retry)
+		return -ENOMEM;
+	return set_expiry(frontdoor, NOTHING_DUE_MS) < 0 ? -ENOMEM : 0;
 }
 
 const struct child_ops frontdoor_ops = {

@@ -82,13 +82,13 @@ struct frontdoor {
 	struct waiter_list waiting; /* all of them, longest first */
 	unsigned waiting_count;
 	uint64_t next_id;
-	struct event *expiry; /* when the first waiter or idle worker is due; else not pending */
+	struct event *expiry; /* when the first waiter or idle worker is due; always pending */
 	struct event *retry;  /* when some worker's socket was full */
 	uint32_t wait_ms, idle_ms, settle_ms; /* as in limits.h; tests have less time */
 	bool draining;
 };
 
-/* After a change of the heads of IDLE or WAITING: set the one timer, or stop it. */
+/* After a change of the heads of IDLE or WAITING: set the one timer. */
 void frontdoor_arm_expiry(struct frontdoor *frontdoor);
 
 #endif
