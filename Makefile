@@ -97,9 +97,9 @@ $(UNITS): %: %.o $(TESTED)
 
 # What tests/hostile/faults.h makes fail.
 $(B)/tests/hostile/faults_%: WRAP = $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc reallocarray \
-	asprintf __asprintf_chk recvmsg sendmsg recv send pread pwrite memfd_create ftruncate mmap madvise \
+	asprintf __asprintf_chk recvmsg sendmsg recv recvfrom send pread pwrite memfd_create ftruncate mmap madvise \
 	fcntl fstat getsockopt setsockopt getsockname getpeername shutdown getrlimit accept4 socket socketpair \
-	connect poll)
+	connect poll fork open)
 
 # Fuzz targets: the same objects, but the kernel and the event loop that they see are tests/fuzz/stage.c's.
 # main is replay.c's, which runs over the seeds; or libFuzzer's (.ci/fuzz).

@@ -29,10 +29,10 @@ static int on_worker_chan(struct chan *chan, struct msg *msg)
 	return 0;
 }
 
+/* They are not sent again before they change: who has no memory for them ends, and is started again. */
 static int on_resolver(struct chan *chan, struct msg *msg)
 {
-	names_on_files(&connector_of(chan)->names, msg->fds[0], msg->fds[1]);
-	return 0;
+	return names_on_files(&connector_of(chan)->names, msg->fds[0], msg->fds[1]);
 }
 
 static int on_resolver_same(struct chan *chan, struct msg *msg unused_)

@@ -114,7 +114,7 @@ static int take_resolvconf(struct names *names, int fd)
 	return r;
 }
 
-void names_on_files(struct names *names, int hosts_fd, int resolvconf_fd)
+int names_on_files(struct names *names, int hosts_fd, int resolvconf_fd)
 {
 	int r = take_hosts(names, hosts_fd), s = take_resolvconf(names, resolvconf_fd);
 
@@ -123,6 +123,9 @@ void names_on_files(struct names *names, int hosts_fd, int resolvconf_fd)
 			  {FIELD_ERROR, strerror(r < 0 ? -r : -s)});
 	else
 		log_pairs(LOG_L_DEBUG, "hosts file and resolv.conf taken over", NULL, 0);
+	if (r == -ENOMEM || s == -ENOMEM)
+		return -ENOMEM;
 	namecache_clear(&names->cache);
 	names_on_same(names);
+	return 0;
 }

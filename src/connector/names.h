@@ -40,8 +40,11 @@ void names_deinit(struct names *names);
 /* Whether a lookup can go on; else the supervisor has been asked, and lookup_go_on() will come. */
 bool names_are_fresh(struct names *names);
 
-/* The supervisor's answers: copies of both files (borrowed), or that nothing has changed. */
-void names_on_files(struct names *names, int hosts_fd, int resolvconf_fd);
+/*
+ * The supervisor's answers: copies of both files (borrowed), or that nothing has changed.  -ENOMEM:
+ * what is known now is neither the old nor the new; a file that is bad is only not taken over.
+ */
+int names_on_files(struct names *names, int hosts_fd, int resolvconf_fd);
 void names_on_same(struct names *names);
 
 #endif

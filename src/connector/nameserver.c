@@ -84,10 +84,17 @@ static const struct ares_socket_functions socket_functions = {
 
 /* ---- the event loop ---- */
 
-static void set_timer(struct nameserver *server)
+/*
+ * After each call of c-ares.  A socket that we cannot listen to would be asked on and on, as long as
+ * there are questions: so they end, it is closed, and the next question gets another one.
+ */
+static void settle(struct nameserver *server)
 {
 	struct timeval longest = {NAMESERVER_TIMEOUT_MS / 1000, 0}, left;
 
+	if (server->deaf)
+		ares_cancel(server->channel);
+	server->deaf = false;
 	if (server->asked == 0)
 		event_del(server->timer);
 	else
@@ -99,7 +106,7 @@ static void on_timer(evutil_socket_t fd unused_, short what unused_, void *arg)
 	struct nameserver *server = arg;
 
 	ares_process_fd(server->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	set_timer(server);
+	settle(server);
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *arg)
@@ -109,7 +116,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 
 	ares_process_fd(server->channel, what & EV_READ ? fd : ARES_SOCKET_BAD,
 			what & EV_WRITE ? fd : ARES_SOCKET_BAD);
-	set_timer(server);
+	settle(server);
 }
 
 static struct nameserver_socket *socket_get(struct nameserver *server, ares_socket_t fd)
@@ -141,22 +148,23 @@ static void socket_forget(struct nameserver_socket *forgotten)
 	free(forgotten);
 }
 
-/* c-ares says what it waits for.  Without memory for an event its questions just time out. */
+/* c-ares says what it waits for. */
 static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
 {
 	struct nameserver *server = arg;
 	struct nameserver_socket *it = socket_get(server, fd);
 	short what = (short)((readable ? EV_READ : 0) | (writable ? EV_WRITE : 0));
 
-	if (!it)
-		return;
-	if (!what) {
+	if (it && !what) {
 		socket_forget(it);
 		return;
 	}
-	event_del(it->ready);
-	event_assign(it->ready, server->base, fd, what | EV_PERSIST, on_ready, it);
-	event_add(it->ready, NULL);
+	if (it) {
+		event_del(it->ready);
+		event_assign(it->ready, server->base, fd, what | EV_PERSIST, on_ready, it);
+	}
+	if (what && (!it || event_add(it->ready, NULL) < 0))
+		server->deaf = true;
 }
 
 /* ---- the channel ---- */
@@ -230,7 +238,7 @@ int nameserver_set_address(struct nameserver *server, const struct address *addr
 	address_text(address, text);
 	snprintf(csv, sizeof(csv), address->family == AF_INET6 ? "[%s]:53" : "%s:53", text);
 	ares_cancel(server->channel); /* with questions under way it would keep the old one */
-	set_timer(server);
+	settle(server);
 	if (ares_set_servers_csv(server->channel, csv) != ARES_SUCCESS)
 		return -ENOMEM;
 	server->address = *address;
@@ -278,7 +286,7 @@ static void on_answer(void *arg, int status, int timeouts unused_, struct ares_a
 		answer.kind = ANSWER_NO_ADDRESS;
 	else if (status == ARES_ENOTFOUND)
 		answer.kind = ANSWER_NO_NAME;
-	else if (status == ARES_ECONNREFUSED && asked->server->shortage)
+	else if (asked->server->deaf || (status == ARES_ECONNREFUSED && asked->server->shortage))
 		answer.status = ARES_ENOMEM; /* c-ares does not tell the difference */
 	if (info)
 		ares_freeaddrinfo(info);
@@ -305,7 +313,7 @@ void nameserver_ask(struct nameserver *server, const char *name, unsigned index,
 	*asked = (struct asked){server, index, done, arg};
 	server->asked++;
 	ares_getaddrinfo(server->channel, name, NULL, &hints, on_answer, asked);
-	set_timer(server);
+	settle(server);
 }
 
 const char *nameserver_trouble(int status)

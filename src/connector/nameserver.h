@@ -43,6 +43,7 @@ struct nameserver {
 	struct address address;
 	unsigned asked;		 /* questions without an answer */
 	bool shortage;		 /* there was no socket to be had */
+	bool deaf;		 /* to one of its sockets, for want of memory */
 	uint64_t avoid_until_ms; /* it did not answer: others are asked before it */
 };
 

@@ -8,6 +8,12 @@
 #include "base/log.h"
 #include "supervisor/supervisor.h"
 
+/* Nothing that the file could help. */
+static int is_our_shortage(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EINTR;
+}
+
 /* A missing file is an empty one, as for every other resolver; it may come later. */
 static int sealed_copy(const char *path, size_t max, struct file_mark *mark, int *ret_fd)
 {
@@ -18,6 +24,8 @@ static int sealed_copy(const char *path, size_t max, struct file_mark *mark, int
 
 	*mark = files_mark(path); /* of an unreadable file too: complain once for each version */
 	r = files_read(path, max, &data, &len, mark);
+	if (is_our_shortage(r))
+		return r;
 	if (r < 0 && r != -ENOENT) {
 		snprintf(text, sizeof(text), "%s cannot be used, and counts as empty", path);
 		log_event(LOG_L_WARNING, text, { FIELD_ERROR, strerror(-r) });

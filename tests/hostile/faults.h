@@ -49,6 +49,7 @@
 	CALL(recvmsg, EINTR, EAGAIN, ENOMEM, ENOBUFS, ECONNRESET, EIO)                             \
 	CALL(sendmsg, EINTR, EAGAIN, ENOMEM, ENOBUFS, ETOOMANYREFS)                                \
 	CALL(recv, EINTR, SHORT, ENOMEM, ECONNRESET, ETIMEDOUT, EIO)                               \
+	CALL(recvfrom, EINTR, ENOMEM, ECONNREFUSED, EIO)                                           \
 	CALL(send, EINTR, SHORT, ENOMEM, ENOBUFS, EPIPE, ECONNRESET, ETIMEDOUT)                    \
 	CALL(memfd_create, ENOMEM, EMFILE, ENFILE)                                                 \
 	CALL(ftruncate, EINTR, ENOMEM, ENOSPC, EIO)                                                \
@@ -66,6 +67,8 @@
 	CALL(socket, EMFILE, ENFILE, ENOMEM, ENOBUFS)                                              \
 	CALL(socketpair, EMFILE, ENFILE, ENOMEM)                                                   \
 	CALL(connect, EINTR, EAGAIN, ENOMEM, EADDRNOTAVAIL, ENETUNREACH, ECONNREFUSED, EACCES)     \
+	CALL(fork, EAGAIN, ENOMEM)                                                                 \
+	CALL(open, EMFILE, ENFILE, ENOMEM, EINTR)                                                  \
 	CALL(poll, EINTR, ENOMEM)                                                                  \
 	CALL(epoll_ctl, ENOMEM, ENOSPC)                                                                  \
 	CALL(pread, EINTR, SHORT, EIO, ENOMEM)                                                     \
@@ -299,6 +302,14 @@ static inline unsigned faults_errors(void)
 	return n;
 }
 
+/* What a call has failed with; 0: none has. */
+static inline int faults_error(void)
+{
+	if (!faults.fired || faults.fault.kind != FAULTS_SYSCALL)
+		return 0;
+	return faults_rows[faults.hit].errors[faults.fault.error];
+}
+
 /* Calls with a length, and calls without. */
 #define WRAPPED(result, call, parameters, arguments)                                               \
 	result __real_##call parameters;                                                           \
@@ -348,6 +359,8 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
 
 WRAPPED_LEN(ssize_t, recv, (int fd, void *data, size_t len, int flags), (fd, data, len, flags))
 WRAPPED_LEN(ssize_t, send, (int fd, const void *data, size_t len, int flags), (fd, data, len, flags))
+WRAPPED(ssize_t, recvfrom, (int fd, void *data, size_t len, int flags, struct sockaddr *from,
+	socklen_t *from_len), (fd, data, len, flags, from, from_len))
 WRAPPED_LEN(ssize_t, pread, (int fd, void *data, size_t len, off_t at), (fd, data, len, at))
 WRAPPED_LEN(ssize_t, pwrite, (int fd, const void *data, size_t len, off_t at), (fd, data, len, at))
 WRAPPED(int, memfd_create, (const char *name, unsigned flags), (name, flags))
@@ -396,6 +409,11 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int ms)
 		return -1;
 	return faults.world ? faults_sleep(fds, count, ms) : __real_poll(fds, count, ms);
 }
+
+WRAPPED(pid_t, fork, (void), ())
+
+/* Only to read: the third argument is never there. */
+WRAPPED(int, open, (const char *path, int flags, ...), (path, flags))
 
 /*
  * It is libevent that makes this call, which is not linked with --wrap; but what the program itself
