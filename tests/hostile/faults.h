@@ -70,7 +70,7 @@
 	CALL(fork, EAGAIN, ENOMEM)                                                                 \
 	CALL(open, EMFILE, ENFILE, ENOMEM, EINTR)                                                  \
 	CALL(poll, EINTR, ENOMEM)                                                                  \
-	CALL(epoll_ctl, ENOMEM, ENOSPC)                                                                  \
+	CALL(epoll_ctl, ENOMEM, ENOSPC)                                                            \
 	CALL(pread, EINTR, SHORT, EIO, ENOMEM)                                                     \
 	CALL(pwrite, EINTR, SHORT, ENOSPC, EIO)
 
@@ -119,7 +119,8 @@ static inline void faults_show(void)
 {
 	void *frames[32];
 
-	fprintf(stderr, "fault %lu, kind %d, error %u:\n", faults.seen, faults.fault.kind, faults.fault.error);
+	fprintf(stderr, "fault %lu, kind %d, error %u:\n", faults.seen, faults.fault.kind,
+		faults.fault.error);
 	backtrace_symbols_fd(frames, backtrace(frames, ARRAY_SIZE(frames)), STDERR_FILENO);
 }
 
