@@ -60,15 +60,16 @@ static void beat(struct tlsb_session *session, long every_ms)
 	const struct timespec pause = { every_ms / 1000, every_ms % 1000 * 1000000 };
 	static long long took[MOST];
 	size_t count = 0;
-	char byte = 'x';
-
 	while (!stop && count < MOST) {
 		long long began = now_us();
+		char byte = (char)('a' + count % 26), back;
 
 		if (tlsb_write(session, &byte, 1) != 1)
 			fail(session, "write");
-		if (tlsb_read(session, &byte, 1) != 1)
+		if (tlsb_read(session, &back, 1) != 1)
 			fail(session, "read");
+		if (back != byte)
+			errx(1, "another byte came back");
 		took[count++] = now_us() - began;
 		nanosleep(&pause, NULL);
 	}
