@@ -517,9 +517,40 @@ static void case_45_each_system_call_of_a_program_fails_once(void **state unused
 	sweep(FAULTS_SYSCALL, false, attacks_full() ? 1 : 11);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+
+/* Where nobody looks for a pointer. */
+static uintptr_t hidden[16];
+
+static __attribute__((noinline)) void leak(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(hidden); i++)
+		hidden[i] = ~(uintptr_t)tlsb_config_new();
+}
+
+/* What these sweeps find at their end they find: what the library's own calls leak is seen. */
+static void case_44_an_intended_leak_is_noticed(void **state unused_)
+{
+	const char *options = getenv("ASAN_OPTIONS");
+
+	if (!options || !strstr(options, "detect_leaks=1"))
+		skip();
+	assert_int_equal(__lsan_do_recoverable_leak_check(), 0);
+	leak();
+	assert_int_equal(__lsan_do_recoverable_leak_check(), 1);
+	for (size_t i = 0; i < ARRAY_SIZE(hidden); i++)
+		tlsb_config_free((struct tlsb_config *)~hidden[i]);
+	assert_int_equal(__lsan_do_recoverable_leak_check(), 0);
+}
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+#ifdef __SANITIZE_ADDRESS__
+		TEST(case_44_an_intended_leak_is_noticed),
+#endif
 		TEST(case_44_each_allocation_of_a_program_fails_once),
 		TEST(case_44_a_programs_memory_runs_out_and_stays_out),
 		TEST(case_45_each_system_call_of_a_program_fails_once),
