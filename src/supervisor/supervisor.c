@@ -20,6 +20,7 @@ chan_handler *const supervisor_handlers[MSG_COUNT] = {
 	[MSG_WORKER_RETIRE] = wishes_on_retire,
 	[MSG_RESOLVER_CHECK] = resolver_on_check,
 	[MSG_STATUS_ASK] = status_on_ask,
+	[MSG_CONNECTOR_WANTED] = workers_on_connector_wanted,
 };
 
 void supervisor_keep_counts(struct supervisor *supervisor, const struct counters *counters)

@@ -166,6 +166,19 @@ void workers_connect(struct supervisor *supervisor, enum role role)
 	}
 }
 
+int workers_on_connector_wanted(struct chan *chan, struct msg *msg unused_)
+{
+	struct process *process = chan->owner;
+	const struct worker *worker = process->owner;
+
+	if (worker->state != ROW_STATE_RUNNING && worker->state != ROW_STATE_DRAINING)
+		return -EPERM;
+	/* One that has yet to be started is given channels to all then.  What fails is asked for again. */
+	if (process->supervisor->connector.process)
+		(void)badge_renew(process->supervisor, chan, worker->uid, ROLE_CONNECTOR);
+	return 0;
+}
+
 void workers_send_trust(struct workers *workers)
 {
 	struct worker *worker;

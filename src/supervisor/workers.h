@@ -51,6 +51,9 @@ void workers_retire(struct workers *workers, struct worker *worker);
 /* A new frontdoor or connector: a new channel between it and each worker that it concerns. */
 void workers_connect(struct supervisor *supervisor, enum role role);
 
+/* A worker asks for that by itself: its channel to the connector broke, and nothing else. */
+int workers_on_connector_wanted(struct chan *chan, struct msg *msg);
+
 /* Send the new trust bundle to all of them. */
 void workers_send_trust(struct workers *workers);
 

@@ -100,6 +100,7 @@ struct msg_badge {
 
 #define msg_frontdoor_chan msg_empty
 #define msg_connector_chan msg_empty
+#define msg_connector_wanted msg_empty
 
 /* fd: the index of the trust bundle (trust/index.h), sealed. */
 struct msg_trust {

@@ -32,6 +32,7 @@ struct worker {
 	struct event *drain_end;
 	uint64_t status_tags;
 	struct event *sweep; /* pending while there may be memory to give back */
+	struct event *connector_away; /* pending while there is no channel to the connector */
 };
 
 /* Data came, or sessions ended: look for idle memory later.  No timer runs while all are idle. */

@@ -214,6 +214,25 @@ static int on_dial_failed(struct chan *chan, struct msg *msg)
 	return 0;
 }
 
+static void await_connector(struct worker *worker)
+{
+	static const struct timeval away = { LIMIT_CONNECTOR_AWAY_MS / 1000,
+					     LIMIT_CONNECTOR_AWAY_MS % 1000 * 1000 };
+
+	if (worker->connector_away)
+		evtimer_add(worker->connector_away, &away);
+}
+
+/* It has not died, then: only our channel broke, of which nobody else knows. */
+static void on_connector_away(evutil_socket_t fd unused_, short what unused_, void *arg)
+{
+	static const struct msg_connector_wanted wanted;
+	struct worker *worker = arg;
+
+	chan_send_body(&worker->child->supervisor, MSG_CONNECTOR_WANTED, &wanted);
+	await_connector(worker);
+}
+
 static void on_connector_gone(struct chan *chan, enum msg_rule rule, const char *what)
 {
 	struct worker *worker = chan->owner;
@@ -221,6 +240,7 @@ static void on_connector_gone(struct chan *chan, enum msg_rule rule, const char 
 
 	report_broken(worker, "the connector broke the protocol", rule, what);
 	chan_deinit(chan);
+	await_connector(worker);
 	for (session = LIST_FIRST(&worker->all_sessions); session; session = next) {
 		next = LIST_NEXT(session, in_worker);
 		if (session->stage == STAGE_DIALLING && session->dial_sent) {
@@ -243,6 +263,8 @@ static int set_connector(struct worker *worker, int fd)
 
 	if (worker->connector.owner)
 		on_connector_gone(&worker->connector, RULE_NONE, "replaced");
+	if (worker->connector_away)
+		evtimer_del(worker->connector_away);
 	r = chan_init(&worker->connector, worker->child->base, fd, &internal_messages, ROLE_WORKER,
 		      ROLE_CONNECTOR, RUN, connector_handlers, on_connector_gone, worker);
 	worker->connector.on_starved = on_dialed_starved;
@@ -333,7 +355,8 @@ static int start(struct child *child)
 		return -errno;
 	quota_init(&worker->quota, files.rlim_cur);
 	worker->sweep = evtimer_new(child->base, on_sweep, worker);
-	return worker->sweep ? 0 : -ENOMEM;
+	worker->connector_away = evtimer_new(child->base, on_connector_away, worker);
+	return worker->sweep && worker->connector_away ? 0 : -ENOMEM;
 }
 
 static void stop(struct child *child)
@@ -354,6 +377,8 @@ static void stop(struct child *child)
 		event_free(worker->drain_end);
 	if (worker->sweep)
 		event_free(worker->sweep);
+	if (worker->connector_away)
+		event_free(worker->connector_away);
 	tls_deinit(&worker->tls);
 	slots_deinit(&worker->sessions);
 	free(worker);

@@ -178,7 +178,8 @@ static void stop(void)
 	if (w->drain_end)
 		event_free(w->drain_end);
 	event_free(w->sweep);
-	w->drain_end = w->sweep = NULL;
+	event_free(w->connector_away);
+	w->drain_end = w->sweep = w->connector_away = NULL;
 	w->draining = false;
 	w->badge[0] = '\0';
 	must(w->client_count == 0 && w->quota.sessions == 0);

@@ -217,6 +217,8 @@ static int judge(const struct mutant *mutant, const struct taken *taken)
 		if (taken->worker.state != ROW_STATE_RUNNING || ask->uid != taken->worker.uid)
 			return RULE_CONTENT;
 		return RULE_NONE;
+	case MSG_CONNECTOR_WANTED:
+		return taken->worker.state == ROW_STATE_RUNNING ? RULE_NONE : RULE_CONTENT;
 	default:
 		return RULE_NONE;
 	}
@@ -272,6 +274,7 @@ static void roles_are_given_up_alone(void **state unused_)
 		attack_once(&scene);
 		if (scene.sent % 16 == 0) {
 			drop_what_came(scene.frontdoor);
+			drop_what_came(scene.connector);
 			expect_unharmed(&scene);
 		}
 	}

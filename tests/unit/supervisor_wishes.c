@@ -208,6 +208,45 @@ static void new_frontdoor_gets_channels_but_not_to_those_who_leave(void **state 
 	rig_deinit(&cast.rig);
 }
 
+/* Its channel broke, though the connector lives: it gets another, and so does the connector. */
+static void worker_without_a_connector_gets_a_channel_again(void **state unused_)
+{
+	const struct msg_connector_wanted wanted = { 0 };
+	union msg_buffer buf;
+	struct rig_process *worker, *spare;
+	struct process *connector;
+	struct cast cast;
+	struct msg msg;
+	int near, far;
+
+	begin(&cast);
+	worker = rig_add_spare(&cast.rig);
+	worker->worker->uid = 1000;
+	worker->worker->state = ROW_STATE_RUNNING;
+	cast.rig.supervisor.workers.spare = NULL;
+	rig_say(&cast.rig, worker, MSG_CONNECTOR_WANTED, &wanted);
+	assert_int_equal(rig_receive(worker, &buf, &msg), MSG_CONNECTOR_CHAN);
+	near = msg_take_fd(&msg, 0);
+	far = expect_channel(cast.connector, 1000);
+	assert_connected(near, far);
+	close(near);
+	close(far);
+	/* Between its death and its successor there is nobody to connect to, and no need to. */
+	connector = cast.rig.supervisor.connector.process;
+	cast.rig.supervisor.connector.process = NULL;
+	rig_say(&cast.rig, worker, MSG_CONNECTOR_WANTED, &wanted);
+	rig_expect_nothing(worker);
+	rig_expect_nothing(cast.connector);
+	cast.rig.supervisor.connector.process = connector;
+	/* Who serves nobody has nobody to dial for. */
+	spare = rig_add_spare(&cast.rig);
+	rig_say(&cast.rig, spare, MSG_CONNECTOR_WANTED, &wanted);
+	assert_true(spare->gone);
+	assert_int_equal(spare->broken, RULE_CONTENT);
+	rig_expect_nothing(cast.connector);
+	rig_deinit(&cast.rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +257,7 @@ int main(void)
 		TEST(retired_worker_drains_and_its_user_can_have_another),
 		TEST(retirement_of_nobody_is_ignored),
 		TEST(new_frontdoor_gets_channels_but_not_to_those_who_leave),
+		TEST(worker_without_a_connector_gets_a_channel_again),
 	};
 
 	return testing_run(tests);

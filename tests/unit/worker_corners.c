@@ -380,6 +380,35 @@ static void a_flight_that_offers_nothing_outlives_new_trust(void **state unused_
 	rig_deinit(&rig);
 }
 
+/* ---- the connector ---- */
+
+/* Only our channel to it broke, of which nobody else knows: it is asked for, and asked for again. */
+static void a_connector_that_stays_away_is_asked_for(void **state unused_)
+{
+	struct program_session before, after;
+	struct program program;
+	struct rig rig;
+
+	rig_init(&rig);
+	rig_program(&rig, &program);
+	assert_int_not_equal(rig_session(&rig, &program, &before, &anything), 0);
+	shutdown(rig.connector, SHUT_RDWR);
+	RIG_UNTIL(&rig, session_is_over(&before));
+	session_expect_end(&before, TLSB_E_WORKER_DIED, "try again");
+	assert_int_equal(rig_session(&rig, &program, &after, &anything), 0);
+	assert_int_equal(rig.wanted, 0); /* usually it has died, and another comes */
+	RIG_UNTIL(&rig, rig.wanted == 2);
+	assert_false(session_is_over(&after));
+	rig_replace(&rig, MSG_CONNECTOR_CHAN, &rig.connector);
+	assert_int_not_equal(rig_dial(&rig), 0); /* the session that waited */
+	rig_run_for(&rig, LIMIT_CONNECTOR_AWAY_MS + 200);
+	assert_int_equal(rig.wanted, 2);
+	session_close(&before);
+	session_close(&after);
+	close(program.fd);
+	rig_deinit(&rig);
+}
+
 /* ---- times ---- */
 
 static void times_are_told_in_microseconds(void **state unused_)
@@ -505,6 +534,7 @@ int main(void)
 		TEST(a_flight_waits_for_room_in_the_socket),
 		TEST(a_handshake_without_end_leaves_the_others_their_turn),
 		TEST(a_flight_that_offers_nothing_outlives_new_trust),
+		TEST(a_connector_that_stays_away_is_asked_for),
 		TEST(times_are_told_in_microseconds),
 		TEST(a_server_that_said_goodbye_need_not_hear_ours),
 		TEST(a_goodbye_that_cannot_be_sent_is_a_reset),

@@ -31,6 +31,7 @@ struct rig {
 	bool lost;			      /* the worker gave its supervisor up */
 	unsigned gone;			      /* CLIENT_GONEs */
 	unsigned cancels;		      /* DIAL_CANCELs */
+	unsigned wanted;		      /* CONNECTOR_WANTEDs */
 	struct testing_identity root, leaf;
 	SSL_CTX *server;
 	struct peer *peers[RIG_PEERS]; /* driven by rig_turn() */
@@ -85,7 +86,7 @@ static inline void rig_listen(struct rig *rig)
 	while (msg_recv(rig->frontdoor, &frontdoor, &buf, &msg, &rule) == 1)
 		rig->gone += msg.type == MSG_CLIENT_GONE;
 	while (msg_recv(rig->supervisor, &supervisor, &buf, &msg, &rule) == 1)
-		;
+		rig->wanted += msg.type == MSG_CONNECTOR_WANTED;
 	assert_int_equal(rule, RULE_NONE);
 }
 
