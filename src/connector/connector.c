@@ -13,7 +13,10 @@ static struct connector *connector_of(struct chan *supervisor)
 	return child->state;
 }
 
-/* What cannot be served is closed: its worker sees that, and its dials fail at once. */
+/*
+ * What cannot be served is closed: its worker sees that, and its dials fail at once.  Without memory
+ * we end, since no worker gets a channel to any connector but the next one.
+ */
 static int on_worker_chan(struct chan *chan, struct msg *msg)
 {
 	struct connector *connector = connector_of(chan);
@@ -26,7 +29,7 @@ static int on_worker_chan(struct chan *chan, struct msg *msg)
 	if (r < 0)
 		log_event(LOG_L_WARNING, "no room for another worker's channel",
 			  {FIELD_UID, LOG_NUMBER(body->uid)}, {FIELD_ERROR, strerror(-r)});
-	return 0;
+	return r == -ENOMEM ? r : 0;
 }
 
 /* They are not sent again before they change: who has no memory for them ends, and is started again. */

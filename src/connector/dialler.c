@@ -132,6 +132,8 @@ static chan_handler *const handlers[MSG_COUNT] = {
 static void on_gone(struct chan *chan, enum msg_rule rule, const char *what)
 {
 	struct dialler *dialler = chan->owner;
+	struct child *child = dialler->connector->child;
+	bool starved = chan->starved;
 
 	if (rule != RULE_NONE) {
 		counters_add(dialler->connector->child->counters, COUNTER_violations, 1);
@@ -140,6 +142,9 @@ static void on_gone(struct chan *chan, enum msg_rule rule, const char *what)
 			  {FIELD_ERROR, what});
 	}
 	dialler_free(dialler);
+	/* The worker lives, and gets a channel to no connector but the next one. */
+	if (starved)
+		child_give_up(child);
 }
 
 int dialler_new(struct connector *connector, int fd, uint32_t uid)

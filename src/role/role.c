@@ -63,6 +63,11 @@ int child_on_start(struct chan *chan, struct msg *msg)
 	return child->ops->start(child);
 }
 
+void child_give_up(struct child *child)
+{
+	child->supervisor.on_gone(&child->supervisor, RULE_NONE, "gave up");
+}
+
 static void on_supervisor_gone(struct chan *chan, enum msg_rule rule unused_,
 			       const char *what unused_)
 {

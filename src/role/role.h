@@ -47,6 +47,9 @@ struct child_ops {
  */
 struct event_base *child_base_new(void);
 
+/* Of no use any more: end as if the supervisor had gone, so that it starts another. */
+void child_give_up(struct child *child);
+
 /* Every role's handler of MSG_START. */
 int child_on_start(struct chan *chan, struct msg *msg);
 

@@ -81,6 +81,8 @@ void process_on_gone(struct chan *chan, enum msg_rule rule, const char *what)
 			  { FIELD_PID, LOG_NUMBER(process->pid) },
 			  { FIELD_RULE, msg_rule_name(rule) }, { FIELD_ERROR, what });
 		process_kill(process);
+	} else if (chan->starved) {
+		process_kill(process); /* it would wait for what it was not sent */
 	} else if (!process->reaped) {
 		process_kill_in(process, GRACE_MS);
 	}

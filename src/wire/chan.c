@@ -61,8 +61,9 @@ static void on_readable(evutil_socket_t fd, short what unused_, void *arg)
 	struct chan *chan = arg;
 	union msg_buffer buf;
 
-	if (chan->flooded) {
-		break_now(chan, RULE_FLOOD, "queue full");
+	if (chan->flooded || chan->starved) {
+		break_now(chan, chan->flooded ? RULE_FLOOD : RULE_NONE,
+			  chan->flooded ? "queue full" : "no memory left for a message");
 		return;
 	}
 	for (int i = 0; i < LIMIT_CHAN_BATCH; i++) {
@@ -70,7 +71,7 @@ static void on_readable(evutil_socket_t fd, short what unused_, void *arg)
 		struct msg msg;
 		int r = msg_recv(fd, &chan->ctx, &buf, &msg, &rule);
 
-		if (r == -EAGAIN)
+		if (r == -EAGAIN || r == -ENOMEM || r == -ENOBUFS) /* the message is still there */
 			return;
 		if (r <= 0) {
 			break_now(chan, rule, r == 0 ? "closed" : strerror(-r));
@@ -82,9 +83,9 @@ static void on_readable(evutil_socket_t fd, short what unused_, void *arg)
 }
 
 /* Reported from the event loop, so that no caller of chan_send() loses its channel under its feet. */
-static int flood(struct chan *chan)
+static int break_soon(struct chan *chan, bool *why)
 {
-	chan->flooded = true;
+	*why = true;
 	event_active(chan->readable, EV_READ, 0);
 	return -EPIPE;
 }
@@ -104,7 +105,7 @@ static void on_later(evutil_socket_t fd unused_, short what unused_, void *arg)
 	struct chan *chan = arg;
 
 	if (event_add(chan->writable, NULL) < 0)
-		flood(chan);
+		break_soon(chan, &chan->starved);
 }
 
 static void on_writable(evutil_socket_t fd, short what unused_, void *arg)
@@ -117,7 +118,7 @@ static void on_writable(evutil_socket_t fd, short what unused_, void *arg)
 		int r = msg_send(fd, chan->ctx.table, packet->type, packet->bytes,
 				 packet->bytes + body, packet->tail_len, packet->fds);
 
-		if (r == -EAGAIN) {
+		if (r == -EAGAIN || r == -ENOMEM) {
 			if (errno == ETOOMANYREFS)
 				try_later(chan);
 			return;
@@ -198,11 +199,13 @@ static int enqueue(struct chan *chan, uint32_t type, const void *body, const voi
 	size_t body_len = chan->ctx.table->rows[type].body;
 	struct chan_packet *packet;
 
-	if (chan->queued >= LIMIT_CHAN_QUEUE || event_add(chan->writable, NULL) < 0)
-		return flood(chan);
+	if (chan->queued >= LIMIT_CHAN_QUEUE)
+		return break_soon(chan, &chan->flooded);
 	packet = malloc(sizeof(*packet) + body_len + tail_len);
-	if (!packet)
-		return flood(chan);
+	if (!packet || event_add(chan->writable, NULL) < 0) {
+		free(packet); /* lost, and the other side would wait for it */
+		return break_soon(chan, &chan->starved);
+	}
 	packet->type = type;
 	packet->tail_len = tail_len;
 	for (size_t i = 0; i < ARRAY_SIZE(packet->fds); i++)
@@ -227,10 +230,8 @@ int chan_send(struct chan *chan, uint32_t type, const void *body, const void *ta
 		r = -EAGAIN;
 		if (chan->queued == 0)
 			r = msg_send(chan->fd, chan->ctx.table, type, body, tail, tail_len, owned);
-		if (r == -EAGAIN)
+		if (r == -EAGAIN || r == -ENOMEM)
 			r = enqueue(chan, type, body, tail, tail_len, owned);
-		else if (r == -ENOMEM)
-			r = flood(chan); /* lost, and the other side would wait for it */
 		else if (r < 0)
 			r = -EPIPE; /* the reading side sees the hang-up, and calls on_gone */
 	}

@@ -22,7 +22,8 @@ struct chan;
  */
 typedef int chan_handler(struct chan *chan, struct msg *msg);
 
-/* Why a channel broke: RULE_NONE when the peer closed it or an error of the socket ended it. */
+/* Why a channel broke: RULE_NONE when the peer closed it, an error of the socket ended it, or we had no
+ * memory for what was to be sent. */
 typedef void chan_gone(struct chan *chan, enum msg_rule rule, const char *what);
 
 struct chan_packet;
@@ -41,6 +42,7 @@ struct chan {
 	unsigned queued;
 	bool gone;
 	bool flooded; /* its queue overflowed: breaks at the next turn of the loop */
+	bool starved; /* so does one that had no memory for a message; its peer has done nothing wrong */
 	bool *destroyed; /* set while dispatching: told when the channel is deinit'ed */
 };
 

@@ -237,6 +237,7 @@ static void on_connector_gone(struct chan *chan, enum msg_rule rule, const char 
 {
 	struct worker *worker = chan->owner;
 	struct session *session, *next;
+	bool starved = chan->starved;
 
 	report_broken(worker, "the connector broke the protocol", rule, what);
 	chan_deinit(chan);
@@ -249,6 +250,9 @@ static void on_connector_gone(struct chan *chan, enum msg_rule rule, const char 
 				    "the broker's connector died while it connected; try again");
 		}
 	}
+	/* The connector lives, so no other one comes: without it there are no new sessions. */
+	if (starved)
+		child_give_up(worker->child);
 }
 
 static chan_handler *const connector_handlers[MSG_COUNT] = {
