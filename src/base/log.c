@@ -3,6 +3,10 @@
 #include <stdio.h>
 #include <inttypes.h>
 
+#include "base/clock.h"
+
+#define SELDOM_MS 1000
+
 /* The one global besides main.c's: a process has one log. */
 static struct {
 	log_sink *sink;
@@ -45,6 +49,16 @@ void log_set_sink(log_sink *sink, void *arg, enum log_level most)
 int log_wanted(enum log_level level)
 {
 	return log_to.sink && level <= log_to.most;
+}
+
+int log_seldom(uint64_t *last_ms)
+{
+	uint64_t now = clock_ms();
+
+	if (*last_ms != 0 && now - *last_ms < SELDOM_MS)
+		return 0;
+	*last_ms = now;
+	return 1;
 }
 
 void log_pairs(enum log_level level, const char *text, const struct log_pair *pairs, size_t count)

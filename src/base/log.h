@@ -64,6 +64,9 @@ void log_set_sink(log_sink *sink, void *arg, enum log_level most);
 /* 1 when lines of this level go anywhere: to avoid making them otherwise. */
 int log_wanted(enum log_level level);
 
+/* 1 when a line that may be wanted at any rate is due: once a second.  *LAST_MS is 0 at first. */
+int log_seldom(uint64_t *last_ms);
+
 void log_pairs(enum log_level level, const char *text, const struct log_pair *pairs, size_t count);
 
 #define log_event(level, text, ...)                                                                \

@@ -4,13 +4,10 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "frontdoor/caller.h"
 #include "frontdoor/waiting.h"
-
-#define LOG_EVERY_MS 1000
 
 static const struct timeval pause_time = { 0, LIMIT_ACCEPT_PAUSE_MS * 1000 };
 
@@ -65,13 +62,10 @@ static void refuse_one(struct frontdoor *frontdoor)
 static void pause_accepting(struct frontdoor *frontdoor, int error)
 {
 	struct door *door = &frontdoor->door;
-	uint64_t now = clock_ms();
 
-	if (door->logged_ms == 0 || now - door->logged_ms >= LOG_EVERY_MS) {
-		door->logged_ms = now;
+	if (log_seldom(&door->logged_ms))
 		log_event(LOG_L_WARNING, "cannot accept clients for the moment",
 			  { FIELD_ERROR, strerror(error) });
-	}
 	if (event_add(door->resume, &pause_time) < 0)
 		return; /* without an end to it there is no pause: it is tried again at once */
 	door->paused = true;

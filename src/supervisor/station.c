@@ -93,8 +93,9 @@ static void on_timer(evutil_socket_t fd unused_, short what unused_, void *arg)
 	r = station_start(station);
 	if (r == 0)
 		return;
-	log_event(LOG_L_ERROR, "a role cannot be started",
-		  { FIELD_ROLE, role_name(station->role) }, { FIELD_ERROR, strerror(-r) });
+	if (log_seldom(&station->logged_ms))
+		log_event(LOG_L_ERROR, "a role cannot be started",
+			  { FIELD_ROLE, role_name(station->role) }, { FIELD_ERROR, strerror(-r) });
 	if (!station->process)
 		start_in(station, MAX(backoff_next(&station->backoff, 0), LIMIT_RESTART_FIRST_MS));
 }

@@ -15,6 +15,7 @@ struct station {
 	struct backoff backoff;
 	struct event *timer;     /* its next start */
 	unsigned restarts;
+	uint64_t logged_ms;      /* that it cannot be started */
 };
 
 /* 0 or -ENOMEM. */

@@ -43,8 +43,10 @@ void wishes_serve(struct workers *workers)
 	if (seat && workers->spare && workers->spare->state == ROW_STATE_SPARE)
 		r = seat_spare(workers, seat);
 	if (r < 0 && r != -EPIPE) { /* EPIPE: the spare has just died, and the next one will do */
-		log_event(LOG_L_ERROR, "a user cannot be served",
-			  { FIELD_UID, LOG_NUMBER(seat->uid) }, { FIELD_ERROR, strerror(-r) });
+		if (log_seldom(&workers->seat_logged_ms))
+			log_event(LOG_L_ERROR, "a user cannot be served",
+				  { FIELD_UID, LOG_NUMBER(seat->uid) },
+				  { FIELD_ERROR, strerror(-r) });
 		wishes_refuse_all(workers);
 	}
 	wait = seats_wait_ms(&workers->seats, clock_ms());

@@ -63,7 +63,8 @@ static void on_spare_timer(evutil_socket_t fd unused_, short what unused_, void 
 	r = workers_start(workers);
 	if (r == 0)
 		return;
-	log_event(LOG_L_ERROR, "a worker cannot be started", { FIELD_ERROR, strerror(-r) });
+	if (log_seldom(&workers->spare_logged_ms))
+		log_event(LOG_L_ERROR, "a worker cannot be started", { FIELD_ERROR, strerror(-r) });
 	wishes_refuse_all(workers);
 	if (!workers->spare)
 		workers_start_in(workers, MAX(backoff_next(&workers->spare_backoff, 0),

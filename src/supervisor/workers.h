@@ -31,6 +31,8 @@ struct workers {
 	struct event *spare_timer; /* the next spare's start */
 	struct event *seat_timer;  /* a waiting user's back-off ends */
 	unsigned running, draining;
+	/* That no spare can be started, and that somebody cannot be served. */
+	uint64_t spare_logged_ms, seat_logged_ms;
 };
 
 /* 0 or -ENOMEM. */

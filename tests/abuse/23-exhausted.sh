@@ -132,8 +132,16 @@ prove "case 36: a connector that cannot dial" blind_connector
 # A new user needs a worker, which the supervisor cannot equip.
 blind_supervisor()
 {
-	local stranger=$((OTHER + 1))
+	local stranger=$((OTHER + 1)) before lines
 	allow "$(pid_of daemon)" 4
+	insist() { for _ in {1..30}; do traffic_as "$1" localhost "$PORT" echo 1 || true; done; }
+	before=$(now)
+	lines=$(grep -c 'cannot be' "$TMP/daemon.out" || true)
+	insist "$stranger" > "$TMP/insisted"
+	equal "$(grep -c '^failed .* errno=EMFILE' "$TMP/insisted")" 30
+	lines=$(($(grep -c 'cannot be' "$TMP/daemon.out") - lines))
+	echo "$lines lines in $(($(now) - before)) ms"
+	[ "$lines" -le $((2 * (($(now) - before) / 1000 + 1))) ] # that, and of the spare
 	background many "$stranger" rude --socket "$SOCKET" --count 20 quiet
 	wait_until 20 says many '^connected'
 	rests "a supervisor that cannot start anybody" || { allow "$(pid_of daemon)" 64; return 1; }
