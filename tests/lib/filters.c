@@ -43,7 +43,7 @@ static void seize(pid_t tid, long options)
 
 	if (ptrace(PTRACE_SEIZE, tid, 0, options) < 0 ||
 	    ptrace(PTRACE_INTERRUPT, tid, 0, 0) < 0 || waitpid(tid, &status, __WALL) != tid)
-		err(1, "thread %d", (int)tid);
+		err(errno == EPERM ? 77 : 1, "thread %d", (int)tid);
 }
 
 /* The latest one last. */
