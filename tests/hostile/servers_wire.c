@@ -341,7 +341,7 @@ static bool damage_is_told(struct wire *wire, bool may_establish, uint64_t ms)
 	       wire->sent.len == 0 && is_right_class(wire, page->error) && ms < DEFINITE_MS;
 }
 
-static void damage(struct wire *wire, uint64_t hello_len, int version)
+static bool damage_once(struct wire *wire, bool may_establish)
 {
 	uint64_t began;
 	bool good;
@@ -349,11 +349,20 @@ static void damage(struct wire *wire, uint64_t hello_len, int version)
 	open_session(wire);
 	began = clock_ms();
 	run_session(wire);
-	good = check(wire, damage_is_told(wire, may_be_established(wire, hello_len, version),
-					  clock_ms() - began));
+	good = check(wire, damage_is_told(wire, may_establish, clock_ms() - began));
+	close_session(wire);
+	return good;
+}
+
+/* On a busy machine time may be over first: what is wrong has to be so three times. */
+static void damage(struct wire *wire, uint64_t hello_len, int version)
+{
+	bool may_establish = may_be_established(wire, hello_len, version), good = false;
+
+	for (int i = 0; i < 3 && !good; i++)
+		good = damage_once(wire, may_establish);
 	count(good);
 	assert_true(good);
-	close_session(wire);
 }
 
 /* The first flight is the ClientHello alone. */
