@@ -1,5 +1,6 @@
 #include "worker/verdict.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -54,7 +55,26 @@ static const struct {
 	{ X509_V_ERR_CERT_CHAIN_TOO_LONG, TLSB_E_CERT, "has too long a chain" },
 };
 
-/* The names that the certificate is for, as far as they fit. */
+/* A host that a certificate is for, as a person writes it.  false: it is something else. */
+static bool name_text(const GENERAL_NAME *name, char *dst, size_t size)
+{
+	const unsigned char *bytes;
+	int len;
+
+	if (name->type != GEN_DNS && name->type != GEN_IPADD)
+		return false;
+	bytes = ASN1_STRING_get0_data(name->d.ia5);
+	len = ASN1_STRING_length(name->d.ia5);
+	if (name->type == GEN_DNS)
+		text_escape(dst, size, bytes, (size_t)len);
+	else if (len == 4 || len == 16)
+		inet_ntop(len == 4 ? AF_INET : AF_INET6, bytes, dst, (socklen_t)size);
+	else
+		return false;
+	return true;
+}
+
+/* The names and addresses that the certificate is for, as far as they fit. */
 static void list_names(X509 *cert, char *dst, size_t size)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
@@ -62,13 +82,10 @@ static void list_names(X509 *cert, char *dst, size_t size)
 
 	dst[0] = '\0';
 	for (int i = 0; i < sk_GENERAL_NAME_num(names) && used + 8 < size; i++) {
-		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
 		char one[80];
 
-		if (name->type != GEN_DNS)
+		if (!name_text(sk_GENERAL_NAME_value(names, i), one, sizeof(one)))
 			continue;
-		text_escape(one, sizeof(one), ASN1_STRING_get0_data(name->d.dNSName),
-			    (size_t)ASN1_STRING_length(name->d.dNSName));
 		used += (size_t)snprintf(dst + used, size - used, "%s%s", used ? ", " : "", one);
 		used = MIN(used, size - 1);
 	}
