@@ -85,11 +85,18 @@ static int dribble(int fd, const uint8_t *data, size_t len)
 	return 1;
 }
 
+static void listen_until_client_goes(const struct connection *connection)
+{
+	char byte;
+
+	while (recv(connection->fds[CLIENT], &byte, 1, 0) > 0)
+		;
+}
+
 /* The fault is OFFSET bytes into DATA, which is on its way to FD. */
 static int go_wrong(struct connection *connection, int fd, uint8_t *data, size_t len, size_t offset)
 {
 	static const uint8_t junk[] = { 0x17, 3, 3, 0, 16, 'j', 'u', 'n', 'k' };
-	char byte;
 
 	connection->done = 1;
 	if (connection->proxy.fault == FLIP)
@@ -100,6 +107,9 @@ static int go_wrong(struct connection *connection, int fd, uint8_t *data, size_t
 	len -= offset;
 	switch (connection->proxy.fault) {
 	case CUT:
+		shutdown(connection->fds[SERVER], SHUT_WR);
+		shutdown(connection->fds[CLIENT], SHUT_WR);
+		listen_until_client_goes(connection); /* unread bytes would make a reset of it */
 		return 0;
 	case RESET:
 		set_reset(connection->fds[SERVER]);
@@ -109,8 +119,7 @@ static int go_wrong(struct connection *connection, int fd, uint8_t *data, size_t
 		return say(fd, junk, sizeof(junk)) && say(fd, data, len);
 	case STALL:
 		/* Until the client has gone: it is the one whose patience is tested. */
-		while (recv(connection->fds[CLIENT], &byte, 1, 0) > 0)
-			;
+		listen_until_client_goes(connection);
 		return 0;
 	case DRIBBLE:
 		connection->done = 0;
