@@ -13,23 +13,34 @@ static struct connector *connector_of(struct chan *supervisor)
 	return child->state;
 }
 
-/*
- * What cannot be served is closed: its worker sees that, and its dials fail at once.  Without memory
- * we end, since no worker gets a channel to any connector but the next one.
- */
+/* A worker that asks for another channel may have kept the one that it had. */
+static void forget_channel(struct connector *connector, uint32_t pid)
+{
+	struct dialler *dialler;
+
+	LIST_FOREACH(dialler, &connector->diallers, next) {
+		if (dialler->pid == pid) {
+			dialler_free(dialler);
+			return;
+		}
+	}
+}
+
+/* What cannot be served is closed: its worker sees that, its dials fail at once, and it asks again. */
 static int on_worker_chan(struct chan *chan, struct msg *msg)
 {
 	struct connector *connector = connector_of(chan);
 	const struct msg_worker_chan *body = msg->body;
 	int r = -EMFILE;
 
+	forget_channel(connector, body->pid);
 	/* A worker that has just died may be there yet beside the one that follows it. */
 	if (connector->dialler_count < 2 * LIMIT_WORKERS)
-		r = dialler_new(connector, msg_take_fd(msg, 0), body->uid);
+		r = dialler_new(connector, msg_take_fd(msg, 0), body->uid, body->pid);
 	if (r < 0)
 		log_event(LOG_L_WARNING, "no room for another worker's channel",
 			  {FIELD_UID, LOG_NUMBER(body->uid)}, {FIELD_ERROR, strerror(-r)});
-	return r == -ENOMEM ? r : 0;
+	return 0;
 }
 
 /* They are not sent again before they change: who has no memory for them ends, and is started again. */

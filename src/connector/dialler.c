@@ -147,7 +147,7 @@ static void on_gone(struct chan *chan, enum msg_rule rule, const char *what)
 		child_give_up(child);
 }
 
-int dialler_new(struct connector *connector, int fd, uint32_t uid)
+int dialler_new(struct connector *connector, int fd, uint32_t uid, uint32_t pid)
 {
 	struct dialler *dialler = calloc(1, sizeof(*dialler));
 	int r = -ENOMEM;
@@ -167,6 +167,7 @@ int dialler_new(struct connector *connector, int fd, uint32_t uid)
 	}
 	dialler->connector = connector;
 	dialler->uid = uid;
+	dialler->pid = pid;
 	TAILQ_INIT(&dialler->waiting);
 	TAILQ_INIT(&dialler->running);
 	LIST_INSERT_HEAD(&connector->diallers, dialler, next);

@@ -23,6 +23,7 @@ struct dialler {
 	struct connector *connector;
 	struct chan chan;
 	uint32_t uid; /* for the log */
+	uint32_t pid; /* of its worker, which has one channel at a time */
 	TAILQ_HEAD(, dial) waiting, running;
 	unsigned waiting_count, running_count;
 	unsigned attempts; /* sockets that its dials are connecting */
@@ -31,7 +32,7 @@ struct dialler {
 };
 
 /* Takes FD, also on failure.  0 or -ENOMEM. */
-int dialler_new(struct connector *connector, int fd, uint32_t uid);
+int dialler_new(struct connector *connector, int fd, uint32_t uid, uint32_t pid);
 
 /* Its channel closes, its dials end without an answer. */
 void dialler_free(struct dialler *dialler);

@@ -12,9 +12,11 @@ static struct station *station_of(struct supervisor *supervisor, enum role role)
 }
 
 /* The far end, which is consumed, to the role that has to know whose it is. */
-static void send_far_end(struct supervisor *supervisor, enum role role, uint32_t uid, int fd)
+static void send_far_end(struct supervisor *supervisor, enum role role, const struct chan *worker,
+			 uint32_t uid, int fd)
 {
-	const struct msg_worker_chan body = { .uid = uid };
+	const struct process *process = worker->owner;
+	const struct msg_worker_chan body = { .uid = uid, .pid = (uint32_t)process->pid };
 
 	station_send(station_of(supervisor, role), MSG_WORKER_CHAN, &body, &fd);
 }
@@ -42,8 +44,8 @@ int badge_give(struct supervisor *supervisor, struct chan *worker, uint32_t uid)
 		fd_close(connector[1]);
 		return r;
 	}
-	send_far_end(supervisor, ROLE_FRONTDOOR, uid, frontdoor[1]);
-	send_far_end(supervisor, ROLE_CONNECTOR, uid, connector[1]);
+	send_far_end(supervisor, ROLE_FRONTDOOR, worker, uid, frontdoor[1]);
+	send_far_end(supervisor, ROLE_CONNECTOR, worker, uid, connector[1]);
 	return 0;
 }
 
@@ -60,6 +62,6 @@ int badge_renew(struct supervisor *supervisor, struct chan *worker, uint32_t uid
 		fd_close(pair[1]);
 		return r;
 	}
-	send_far_end(supervisor, role, uid, pair[1]);
+	send_far_end(supervisor, role, worker, uid, pair[1]);
 	return 0;
 }

@@ -170,13 +170,18 @@ void workers_connect(struct supervisor *supervisor, enum role role)
 int workers_on_connector_wanted(struct chan *chan, struct msg *msg unused_)
 {
 	struct process *process = chan->owner;
-	const struct worker *worker = process->owner;
+	struct worker *worker = process->owner;
+	uint64_t now = clock_ms();
 
 	if (worker->state != ROW_STATE_RUNNING && worker->state != ROW_STATE_DRAINING)
 		return -EPERM;
+	/* One that asks more often than it should is not to keep us and the connector busy. */
+	if (now - worker->renewed_ms < LIMIT_CONNECTOR_AWAY_MS / 2)
+		return 0;
 	/* One that has yet to be started is given channels to all then.  What fails is asked for again. */
 	if (process->supervisor->connector.process)
 		(void)badge_renew(process->supervisor, chan, worker->uid, ROLE_CONNECTOR);
+	worker->renewed_ms = now;
 	return 0;
 }
 

@@ -20,6 +20,7 @@ struct worker {
 	struct seat *seat; /* NULL: the spare, or draining */
 	uint32_t uid;      /* its badge; none while spare */
 	enum row_state state;
+	uint64_t renewed_ms; /* when it last got what it asked for */
 };
 
 struct workers {

@@ -57,10 +57,10 @@ struct msg_worker_wanted {
 	uint32_t reserved;
 };
 
-/* fd: a channel to the worker of this user. */
+/* fd: a channel to the worker of this user.  It takes the place of the one that this worker had. */
 struct msg_worker_chan {
 	uint32_t uid;
-	uint32_t reserved;
+	uint32_t pid;
 };
 
 struct msg_worker_none {

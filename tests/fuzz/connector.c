@@ -186,7 +186,7 @@ static struct dialler *some_dialler(struct input *input)
 
 static void worker_comes(uint32_t uid)
 {
-	const struct msg_worker_chan body = { .uid = uid };
+	const struct msg_worker_chan body = { .uid = uid, .pid = uid };
 
 	if (connector()->dialler_count < WORKERS)
 		say(child.supervisor.fd, MSG_WORKER_CHAN, &body, NULL, 0, NULL);

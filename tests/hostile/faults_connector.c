@@ -77,7 +77,7 @@ static void tell(struct bench *bench, uint32_t type, const void *body, int *fds)
 
 static void give_worker(struct bench *bench, uint32_t uid, int *far_end)
 {
-	const struct msg_worker_chan body = { .uid = uid };
+	const struct msg_worker_chan body = { .uid = uid, .pid = uid };
 	int pair[2];
 
 	assert_int_equal(fd_seqpacket_pair(pair), 0);

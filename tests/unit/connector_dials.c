@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/resource.h>
 
 #include "connector/eyeballs.h"
@@ -555,6 +556,28 @@ static void a_worker_that_goes_takes_its_dials_along(void **state unused_)
 	rig_close_silent(&silent);
 }
 
+/* Or it could gather channels, and with them what each of them may have. */
+static void a_worker_has_one_channel(void **state unused_)
+{
+	struct pollfd kept = {.events = POLLIN};
+	struct rig rig;
+	int other, again;
+
+	rig_init(&rig);
+	kept.fd = rig_worker_of_pid(&rig, 1000, 77);
+	other = rig_worker_of_pid(&rig, 1000, 78); /* the same user's, while the first one drains */
+	assert_int_equal(rig_connector(&rig)->dialler_count, 2);
+	assert_int_equal(poll(&kept, 1, 0), 0);
+	again = rig_worker_of_pid(&rig, 1000, 77);
+	assert_int_equal(rig_connector(&rig)->dialler_count, 2);
+	assert_int_equal(poll(&kept, 1, 0), 1);
+	assert_true(kept.revents & POLLHUP);
+	close(kept.fd);
+	close(other);
+	close(again);
+	rig_deinit(&rig);
+}
+
 static void the_oldest_waiting_dial_runs_next(void **state unused_)
 {
 	struct silent_server silent;
@@ -756,6 +779,7 @@ int main(void)
 		TEST(an_id_in_use_breaks_the_channel),
 		TEST(cancelling_what_is_not_there_is_nothing),
 		TEST(a_worker_that_goes_takes_its_dials_along),
+		TEST(a_worker_has_one_channel),
 		TEST(the_oldest_waiting_dial_runs_next),
 		TEST(a_worker_that_does_not_read_only_delays_itself),
 		TEST(a_full_queue_refuses_one_dial_more),

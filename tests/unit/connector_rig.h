@@ -138,16 +138,24 @@ static inline void rig_deinit(struct rig *rig)
 	fd_close(rig->supervisor);
 }
 
-/* A new worker of this user: its end of the channel. */
-static inline int rig_worker(struct rig *rig, uint32_t uid)
+/* A channel for a worker: its end of it. */
+static inline int rig_worker_of_pid(struct rig *rig, uint32_t uid, uint32_t pid)
 {
-	const struct msg_worker_chan body = {.uid = uid};
+	const struct msg_worker_chan body = {.uid = uid, .pid = pid};
 	int pair[2];
 
 	assert_int_equal(fd_seqpacket_pair(pair), 0);
 	rig_tell(rig, MSG_WORKER_CHAN, &body, &pair[0]);
 	rig_turn(rig);
 	return pair[1];
+}
+
+/* For a new worker of this user. */
+static inline int rig_worker(struct rig *rig, uint32_t uid)
+{
+	static uint32_t pid = 1000;
+
+	return rig_worker_of_pid(rig, uid, ++pid);
 }
 
 /* As a worker. */

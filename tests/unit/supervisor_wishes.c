@@ -231,6 +231,11 @@ static void worker_without_a_connector_gets_a_channel_again(void **state unused_
 	assert_connected(near, far);
 	close(near);
 	close(far);
+	/* It may not keep two roles busy with it. */
+	rig_say(&cast.rig, worker, MSG_CONNECTOR_WANTED, &wanted);
+	rig_expect_nothing(worker);
+	rig_expect_nothing(cast.connector);
+	worker->worker->renewed_ms -= LIMIT_CONNECTOR_AWAY_MS;
 	/* Between its death and its successor there is nobody to connect to, and no need to. */
 	connector = cast.rig.supervisor.connector.process;
 	cast.rig.supervisor.connector.process = NULL;
