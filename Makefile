@@ -26,7 +26,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DTLSB_VERSION='"$(VERSION)"' -Iinclude -I
              -MMD -MP $(CFLAGS)
 ALL_LDFLAGS = $(SANITIZE) -Wl,-z,relro,-z,now $(LDFLAGS)
 
-PKGS     := openssl libevent_core libseccomp libsystemd libcares
+PKGS     := openssl libevent_core libseccomp libsystemd libcares libconfuse
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS))
 
@@ -124,7 +124,7 @@ fuzzers: $(FUZZERS)
 
 install: all ## copy what was built below $(DESTDIR)$(PREFIX)
 	install -d $(addprefix $(DESTDIR),$(SBINDIR) $(BINDIR) $(LIBDIR)/pkgconfig $(INCDIR) \
-		$(MANDIR)/man1 $(MANDIR)/man3 $(MANDIR)/man7 $(MANDIR)/man8 $(UNITDIR))
+		$(MANDIR)/man1 $(MANDIR)/man3 $(MANDIR)/man5 $(MANDIR)/man7 $(MANDIR)/man8 $(UNITDIR))
 	install -m 755 $(B)/tlsbrokerd $(DESTDIR)$(SBINDIR)
 	install -m 755 $(B)/tlsbroker-cli $(DESTDIR)$(BINDIR)
 	install -m 755 $(SO) $(DESTDIR)$(LIBDIR)

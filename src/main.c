@@ -10,6 +10,7 @@
 #include "frontdoor/frontdoor.h"
 #include "role/role.h"
 #include "supervisor/options.h"
+#include "supervisor/policy.h"
 #include "supervisor/supervisor.h"
 #include "trust/memory.h"
 #include "worker/worker.h"
@@ -56,6 +57,9 @@ int main(int argc, char **argv)
 	case ACTION_VERSION:
 		printf("tlsbrokerd %s\n", TLSB_VERSION);
 		return 0;
+	case ACTION_CHECK:
+	case ACTION_DUMP:
+		return policy_main(&options);
 	case ACTION_RUN:
 		break;
 	}

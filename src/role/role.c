@@ -58,7 +58,6 @@ int child_on_start(struct chan *chan, struct msg *msg)
 	if (r < 0)
 		return r;
 	child->verbose = start->verbose != 0;
-	child->allow_insecure = start->allow_insecure != 0;
 	log_set_sink(send_log, child, child->verbose ? LOG_L_DEBUG : LOG_L_INFO);
 	return child->ops->start(child);
 }

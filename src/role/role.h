@@ -23,7 +23,6 @@ struct child {
 	struct counters *counters;
 	enum role role;
 	int verbose;
-	int allow_insecure;
 	const struct child_ops *ops;
 	void *state; /* the role's own */
 };

@@ -2,7 +2,7 @@
  * Landlock: the files, ports and signals that are out of reach whatever system call is tried.
  *
  * Children get nothing at all.  The supervisor may read the files it was given and what replaces
- * them, remove its socket, and execute one program: this one.  It writes no file and makes none.
+ * them, list one folder, remove its socket, and execute one program: this one.  It writes no file and makes none.
  *
  * Rules hang on inodes.  A file that is replaced by rename is another inode, so a rule on a file
  * that somebody updates has to be one on its folder; the kernel looks at where a path ends, so
@@ -29,6 +29,7 @@
 enum fs_access {
 	FS_EXECUTE = 1 << 0,
 	FS_READ_FILE = 1 << 2,
+	FS_READ_FOLDER = 1 << 3,
 	FS_REMOVE_FILE = 1 << 5,
 	FS_ABI_1 = (1 << 13) - 1, /* everything but the three below */
 	FS_REFER = 1 << 13,
@@ -170,6 +171,16 @@ static int allow_reading(int ruleset, const char *file)
 	return r;
 }
 
+/* A folder that may come later: then the one that it will be in. */
+static int allow_listing(int ruleset, const char *folder)
+{
+	int r = allow(ruleset, folder, FS_READ_FILE | FS_READ_FOLDER);
+
+	if (r == -ENOENT)
+		r = allow_folder(ruleset, folder, FS_READ_FILE | FS_READ_FOLDER);
+	return r == -EACCES ? 0 : r;
+}
+
 struct loaded {
 	int ruleset;
 	int error;
@@ -227,6 +238,8 @@ static int allow_supervisor(int ruleset, const struct sandbox_files *files)
 		return allow(ruleset, "/", FS_READ_FILE);
 	for (const char *const *file = files->read; r == 0 && *file; file++)
 		r = allow_reading(ruleset, *file);
+	if (r == 0 && files->list)
+		r = allow_listing(ruleset, files->list);
 	if (r == 0 && files->remove)
 		r = allow_folder(ruleset, files->remove, FS_REMOVE_FILE);
 	return r;

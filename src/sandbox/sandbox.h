@@ -31,6 +31,7 @@ const char *sandbox_mode_name(enum sandbox_mode mode);
  */
 struct sandbox_files {
 	const char *const *read; /* ends with NULL */
+	const char *list;        /* a folder, to be listed, and its files to be read; or NULL */
 	const char *remove;      /* its socket, or NULL */
 };
 

@@ -28,4 +28,18 @@ int files_same(const struct file_mark *a, const struct file_mark *b);
 int files_read(const char *path, size_t max, char **ret_data, size_t *ret_len,
 	       struct file_mark *ret_mark);
 
+/*
+ * The same for what decides who may do what: -EPERM when everybody may write to it.
+ */
+int files_read_private(const char *path, size_t max, char **ret_data, size_t *ret_len,
+		       struct file_mark *ret_mark);
+
+/*
+ * The files of FOLDER whose names end in SUFFIX and do not begin with a dot, with the folder in
+ * front, sorted by bytes.  The caller frees the *ret_count names, and *ret_paths.  -E2BIG: more than
+ * MAX.  -EPERM: everybody may write to the folder.  0 or -errno.
+ */
+int files_list(const char *folder, const char *suffix, unsigned max, char ***ret_paths,
+	       unsigned *ret_count);
+
 #endif

@@ -20,7 +20,7 @@ void notify_reloading(void)
 	/* Type=notify-reload tells this reload from an earlier one by the time. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=Reading the trust bundle",
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=Reading the configuration",
 		   usec);
 }
 

@@ -5,10 +5,11 @@
 #include <string.h>
 
 /* Long options without a letter: beyond every letter. */
-enum { SOCKET = 256, TRUST, USER, SANDBOX, ALLOW_INSECURE, VERSION, HELP };
+enum { SOCKET = 256, CONFIG, TRUST, USER, SANDBOX, ALLOW_INSECURE, VERSION, HELP };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, SOCKET },
+	{ "config", required_argument, NULL, CONFIG },
 	{ "trust", required_argument, NULL, TRUST },
 	{ "user", required_argument, NULL, USER },
 	{ "sandbox", required_argument, NULL, SANDBOX },
@@ -25,15 +26,19 @@ void options_print_help(FILE *stream)
 	      "  --socket PATH            listen on PATH; by default as root or as a service\n"
 	      "                           /run/tlsbroker/tlsbroker.sock, else\n"
 	      "                           $XDG_RUNTIME_DIR/tlsbroker/tlsbroker.sock\n"
-	      "  --trust FILE             CA certificates in PEM form; by default\n"
-	      "                           " OPTIONS_TRUST_FILE "\n"
+	      "  --config FILE            the configuration, and with it conf.d/*.conf next to it; by\n"
+	      "                           default /etc/tlsbroker/tlsbroker.conf, if it is there\n"
+	      "  -n                       check the configuration, all of it, and start nothing\n"
+	      "  -T                       print the configuration that is in force, and start nothing\n"
+	      "  --trust FILE             CA certificates in PEM form, instead of the configuration's\n"
 	      "  --user NAME              when started as root, become NAME; by default\n"
 	      "                           " OPTIONS_USER "\n"
 	      "  -d                       log to standard error\n"
 	      "  -v                       log more\n"
 	      "  --sandbox=enforce|log    kill a process that makes a forbidden system call (the\n"
 	      "                           default), or only have the kernel log it\n"
-	      "  --allow-insecure         let programs ask for sessions without verification\n"
+	      "  --allow-insecure         let programs ask for sessions without verification, whatever\n"
+	      "                           the configuration says\n"
 	      "  --version                print the version\n"
 	      "  --help                   print this\n",
 	      stream);
@@ -84,6 +89,8 @@ static int take(int code, char **argv, struct options *options, struct failure *
 	switch (code) {
 	case SOCKET:
 		return take_text(&options->socket, "socket", failure);
+	case CONFIG:
+		return take_text(&options->config, "config", failure);
 	case TRUST:
 		return take_text(&options->trust, "trust", failure);
 	case USER:
@@ -102,6 +109,12 @@ static int take(int code, char **argv, struct options *options, struct failure *
 	case 'd':
 		options->debug = 1;
 		return 0;
+	case 'n':
+		options->action = ACTION_CHECK;
+		return 0;
+	case 'T':
+		options->action = ACTION_DUMP;
+		return 0;
 	case 'v':
 		options->verbose = 1;
 		return 0;
@@ -116,14 +129,13 @@ int options_parse(int argc, char **argv, struct options *ret_options, struct fai
 {
 	struct options options = {
 		.role = ROLE_SUPERVISOR,
-		.trust = OPTIONS_TRUST_FILE,
 		.sandbox = SANDBOX_ENFORCE,
 	};
 	int code;
 
 	opterr = 0;
 	optind = 0; /* glibc's word for "from the start" */
-	while ((code = getopt_long(argc, argv, "+:dvx:", long_options, NULL)) != -1) {
+	while ((code = getopt_long(argc, argv, "+:dnTvx:", long_options, NULL)) != -1) {
 		int r = take(code, argv, &options, failure);
 
 		if (r < 0)

@@ -10,16 +10,16 @@
 #include "supervisor/failure.h"
 #include "wire/roles.h"
 
-#define OPTIONS_TRUST_FILE "/etc/ssl/certs/ca-certificates.crt"
 #define OPTIONS_USER       "tlsbroker"
 
-enum options_action { ACTION_RUN, ACTION_HELP, ACTION_VERSION };
+enum options_action { ACTION_RUN, ACTION_HELP, ACTION_VERSION, ACTION_CHECK, ACTION_DUMP };
 
 struct options {
 	enum options_action action;
 	enum role role;     /* ROLE_SUPERVISOR but for "-x" */
 	const char *socket; /* NULL: where it belongs, see environment.h */
-	const char *trust;
+	const char *config; /* NULL: where it belongs, see policy.h */
+	const char *trust;  /* NULL: as the configuration says */
 	const char *user;   /* NULL: not given */
 	int debug;          /* -d: everything to standard error */
 	int verbose;

@@ -161,8 +161,7 @@ static int launch(struct process *process)
 {
 	struct supervisor *supervisor = process->supervisor;
 	const struct options *options = supervisor->options;
-	struct msg_start start = { .verbose = options->verbose != 0,
-				   .allow_insecure = options->allow_insecure != 0 };
+	struct msg_start start = { .verbose = options->verbose != 0 };
 	cleanup_close_ int page = -1;
 	int fd = -1, r;
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -94,10 +95,10 @@ static void open_log(struct supervisor *supervisor, const struct environment *en
 	warn_of_few_files();
 	if (options->sandbox != SANDBOX_ENFORCE)
 		log_pairs(LOG_L_WARNING, "the sandbox is not enforced", NULL, 0);
-	if (options->allow_insecure)
+	if (conf_get(supervisor->policy.conf, SETTING_allow_insecure)->number)
 		log_pairs(LOG_L_WARNING, "programs may ask for sessions without verification", NULL,
 			  0);
-	trustfile_log(&supervisor->trust);
+	trustfile_log(&supervisor->policy.trust);
 }
 
 static int make_objects(struct supervisor *supervisor)
@@ -123,10 +124,17 @@ static int make_objects(struct supervisor *supervisor)
 /* From here on: no file but these, no program but this one, no network at all. */
 static int enter_sandbox(struct supervisor *supervisor)
 {
-	const char *const read[] = { supervisor->trust.path, RESOLVER_HOSTS_FILE,
-				     RESOLVER_CONF_FILE, NULL };
+	const struct options *options = supervisor->options;
+	const char *const read[] = { supervisor->policy.trust.path,
+				     options->config ? options->config : POLICY_FILE,
+				     RESOLVER_HOSTS_FILE, RESOLVER_CONF_FILE, NULL };
+	char folder[PATH_MAX];
 	const char *path = supervisor->listener.path, *what = NULL;
-	const struct sandbox_files files = { read, path[0] == '\0' ? NULL : path };
+	const struct sandbox_files files = {
+		.read = read,
+		.list = policy_folder(options, folder, sizeof(folder)),
+		.remove = path[0] == '\0' ? NULL : path,
+	};
 	unsigned calls;
 	int r = sandbox_enter_with_files(ROLE_SUPERVISOR, supervisor->options->sandbox,
 					 SANDBOX_KEEP_ALL, &files, &calls, &what);
@@ -137,6 +145,19 @@ static int enter_sandbox(struct supervisor *supervisor)
 		log_event(LOG_L_WARNING, "this kernel lacks a part of the sandbox",
 			  { FIELD_ERROR, what });
 	return 0;
+}
+
+static int load_policy(struct supervisor *supervisor)
+{
+	struct conf_errors errors;
+	int r;
+
+	conf_errors_init(&errors);
+	r = policy_load(supervisor->options, &supervisor->policy, &errors);
+	if (r < 0)
+		policy_fail(&errors, r, &supervisor->failure);
+	conf_errors_deinit(&errors);
+	return r;
 }
 
 int setup_all(struct supervisor *supervisor)
@@ -150,7 +171,7 @@ int setup_all(struct supervisor *supervisor)
 	signal(SIGPIPE, SIG_IGN);
 	r = become_unprivileged(supervisor, &environment);
 	if (r == 0)
-		r = trustfile_load(&supervisor->trust, failure);
+		r = load_policy(supervisor);
 	if (r < 0)
 		return r;
 	open_log(supervisor, &environment);

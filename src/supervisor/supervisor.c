@@ -95,19 +95,27 @@ static void on_deadline(evutil_socket_t fd unused_, short what unused_, void *ar
 	event_base_loopbreak(supervisor->base);
 }
 
-/* Sessions that are open stay as they were verified; new ones see the new bundle. */
+/* Sessions that are open stay as they were made; new ones see what is new. */
 static void reload(struct supervisor *supervisor)
 {
-	struct failure failure = { "" };
-	int r = trustfile_load(&supervisor->trust, &failure);
+	struct policy policy = POLICY_NONE;
+	struct conf_errors errors;
+	int r;
 
+	conf_errors_init(&errors);
+	r = policy_load(supervisor->options, &policy, &errors);
+	policy_log_errors(&errors);
+	conf_errors_deinit(&errors);
 	if (r < 0) {
-		log_event(LOG_L_ERROR, "the old trust bundle is kept",
-			  { FIELD_ERROR, failure.text });
+		log_event(LOG_L_ERROR, "the old configuration is kept",
+			  { FIELD_ERROR, r == -EINVAL ? "the new one has errors" : strerror(-r) });
 		return;
 	}
-	workers_send_trust(&supervisor->workers);
-	trustfile_log(&supervisor->trust);
+	policy.trust.generation = supervisor->policy.trust.generation + 1;
+	policy_deinit(&supervisor->policy);
+	supervisor->policy = policy;
+	workers_send_policy(&supervisor->workers);
+	trustfile_log(&supervisor->policy.trust);
 }
 
 static void on_reload(evutil_socket_t signal_number unused_, short what unused_, void *arg)
@@ -179,7 +187,7 @@ static void end(struct supervisor *supervisor)
 	if (supervisor->base)
 		event_base_free(supervisor->base);
 	spawn_deinit(&supervisor->spawner);
-	fd_close(supervisor->trust.fd);
+	policy_deinit(&supervisor->policy);
 }
 
 static void start_all(struct supervisor *supervisor)
@@ -201,7 +209,7 @@ int supervisor_main(const struct options *options)
 		.started_ms = clock_ms(),
 		.listener = { .fd = -1 },
 		.spawner = { .exe_fd = -1, .null_fd = -1 },
-		.trust = { .path = options->trust, .fd = -1 },
+		.policy = POLICY_NONE,
 	};
 
 	LIST_INIT(&supervisor.processes);

@@ -8,6 +8,7 @@
  *   station.c     frontdoor and connector: one of each, always
  *   workers.c     one for each user, and a spare; wishes.c gives them out, badge.c says whose
  *   process.c     any one process; spawn.c forks and execs it
+ *   policy.c      the configuration, and each role's slice of it
  *   trustfile.c, resolver.c   what the roles need of files
  */
 #ifndef TLSB_SUPERVISOR_SUPERVISOR_H
@@ -19,11 +20,11 @@
 #include "supervisor/listener.h"
 #include "supervisor/options.h"
 #include "supervisor/output.h"
+#include "supervisor/policy.h"
 #include "supervisor/process.h"
 #include "supervisor/resolver.h"
 #include "supervisor/spawn.h"
 #include "supervisor/station.h"
-#include "supervisor/trustfile.h"
 #include "supervisor/workers.h"
 
 enum supervisor_phase {
@@ -49,7 +50,7 @@ struct supervisor {
 	struct output output;
 	struct listener listener;
 	struct spawner spawner;
-	struct trustfile trust;
+	struct policy policy;
 	struct resolver resolver;
 
 	LIST_HEAD(, process) processes;

@@ -20,7 +20,7 @@ static void set_timer(struct event *timer, uint64_t ms)
 }
 
 /*
- * A worker is for: the TLS sessions of one user.  It gets the trust bundle's index now; with its
+ * A worker is for: the TLS sessions of one user.  It gets its slice of the policy now; with its
  * badge it gets a channel to the frontdoor, on which clients come, and one to the connector, on
  * which connected sockets come.  It must not have files, ways to connect, or anything of another
  * user's.
@@ -40,7 +40,7 @@ int workers_start(struct workers *workers)
 	}
 	TAILQ_INSERT_TAIL(&workers->list, worker, next);
 	workers->spare = worker;
-	r = trustfile_send(&workers->supervisor->trust, &worker->process->chan);
+	r = policy_send_worker(&workers->supervisor->policy, &worker->process->chan);
 	if (r < 0)
 		process_kill(worker->process); /* no trust, no use: another is tried then */
 	return r;
@@ -185,15 +185,15 @@ int workers_on_connector_wanted(struct chan *chan, struct msg *msg unused_)
 	return 0;
 }
 
-void workers_send_trust(struct workers *workers)
+void workers_send_policy(struct workers *workers)
 {
 	struct worker *worker;
 
 	TAILQ_FOREACH(worker, &workers->list, next) {
-		int r = trustfile_send(&workers->supervisor->trust, &worker->process->chan);
+		int r = policy_send_worker(&workers->supervisor->policy, &worker->process->chan);
 
 		if (r < 0)
-			log_event(LOG_L_ERROR, "a worker keeps the old trust bundle",
+			log_event(LOG_L_ERROR, "a worker keeps the old configuration",
 				  { FIELD_UID, LOG_NUMBER(worker->uid) },
 				  { FIELD_ERROR, strerror(-r) });
 	}

@@ -1,6 +1,6 @@
 /*
  * Workers: one process for each user, made from a spare that is already there, already sandboxed
- * and already has the trust bundle; so a user's first client waits for no exec.
+ * and already has its part of the configuration; so a user's first client waits for no exec.
  *
  *   STARTING -> SPARE -> RUNNING (has a badge and a seat) -> DRAINING (no seat any more) -> over
  *
@@ -57,8 +57,8 @@ void workers_connect(struct supervisor *supervisor, enum role role);
 /* A worker asks for that by itself: its channel to the connector broke, and nothing else. */
 int workers_on_connector_wanted(struct chan *chan, struct msg *msg);
 
-/* Send the new trust bundle to all of them. */
-void workers_send_trust(struct workers *workers);
+/* Send what the new configuration says to all of them. */
+void workers_send_policy(struct workers *workers);
 
 /* The daemon stops: all drain, the spare ends at once. */
 void workers_drain(struct workers *workers);

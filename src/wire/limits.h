@@ -214,6 +214,9 @@
 
 /* ---- files of the administrator ---- */
 
+#define LIMIT_CONF_BYTES (1024u * 1024)
+#define LIMIT_CONF_FILES 256
+
 #define LIMIT_TRUST_BYTES (16u * 1024 * 1024)
 #define LIMIT_HOSTS_BYTES (1024u * 1024)
 #define LIMIT_RESOLV_BYTES (64u * 1024)

@@ -30,7 +30,7 @@ struct msg_empty {
 /* fd: the role's page of counters (base/counters.h). */
 struct msg_start {
 	uint32_t verbose;
-	uint32_t allow_insecure; /* worker: tlsb_config_insecure_no_verify() may be granted */
+	uint32_t reserved;
 };
 
 struct msg_ready {
@@ -101,6 +101,18 @@ struct msg_badge {
 #define msg_frontdoor_chan msg_empty
 #define msg_connector_chan msg_empty
 #define msg_connector_wanted msg_empty
+
+enum policy_flags {
+	POLICY_MAY_SKIP_VERIFY = 1, /* tlsb_config_insecure_no_verify() is granted */
+	POLICY_KNOWN_FLAGS = 1,
+};
+
+/* tail: the cipher suites that may be used, with colons between them. */
+struct msg_policy {
+	uint16_t version_min;
+	uint16_t flags;
+	uint32_t reserved;
+};
 
 /* fd: the index of the trust bundle (trust/index.h), sealed. */
 struct msg_trust {

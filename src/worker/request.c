@@ -69,14 +69,33 @@ static int check_names(struct request *request, const char **ret_text)
 	return 0;
 }
 
+/* Each text begins with the name of the setting that says so. */
+static int check_bounds(const struct request *request, const struct bounds *bounds,
+			const char **ret_text)
+{
+	uint16_t min = request->version_min, max = request->version_max;
+
+	if (!request->verify && !bounds->may_skip_verify) {
+		*ret_text = "allow-insecure: the server's certificate has to be verified";
+		return -EACCES;
+	}
+	if ((min && min < bounds->version_min) || (max && max < bounds->version_min)) {
+		*ret_text = bounds->version_min == TLSB_TLS_1_2
+				    ? "min-version: the floor is TLS 1.2; a program may ask for no less"
+				    : "min-version: the floor is TLS 1.3; a program may ask for no less";
+		return -EACCES;
+	}
+	if (min > bounds->version_max && min <= TLSB_TLS_1_3) {
+		*ret_text = "ciphers: there is none for TLS 1.3";
+		return -EACCES;
+	}
+	return 0;
+}
+
 static int check_versions(const struct request *request, const char **ret_text)
 {
 	uint16_t min = request->version_min, max = request->version_max;
 
-	if ((min && min < TLSB_TLS_1_2) || (max && max < TLSB_TLS_1_2)) {
-		*ret_text = "the broker's floor is TLS 1.2: min-version and max-version may not be lower";
-		return -EACCES;
-	}
 	if (min > TLSB_TLS_1_3 || max > TLSB_TLS_1_3 || (min && max && min > max)) {
 		*ret_text = "there is no such range of TLS versions";
 		return -EINVAL;
@@ -84,7 +103,7 @@ static int check_versions(const struct request *request, const char **ret_text)
 	return 0;
 }
 
-int request_parse(struct request *request, const struct msg *msg, bool allow_insecure,
+int request_parse(struct request *request, const struct msg *msg, const struct bounds *bounds,
 		  const char **ret_text)
 {
 	const struct msg_connect *connect = msg->body;
@@ -108,12 +127,9 @@ int request_parse(struct request *request, const struct msg *msg, bool allow_ins
 	request->verify = (connect->flags & CONNECT_NO_VERIFY) == 0;
 	request->resume = (connect->flags & CONNECT_NO_RESUMPTION) == 0;
 	request->deadline_ms = MIN(connect->deadline_ms, (uint32_t)LIMIT_CONNECT_MAX_MS);
-	if (!request->verify && !allow_insecure) {
-		*ret_text = "verification may only be switched off when tlsbrokerd runs with "
-			    "--allow-insecure";
-		return -EACCES;
-	}
-	r = check_versions(request, ret_text);
+	r = check_bounds(request, bounds, ret_text);
+	if (r == 0)
+		r = check_versions(request, ret_text);
 	return r < 0 ? r : check_names(request, ret_text);
 }
 

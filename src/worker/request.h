@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "wire/msg.h"
+#include "worker/bounds.h"
 
 struct request {
 	char host[LIMIT_HOST + 1];
@@ -26,9 +27,9 @@ struct request {
 
 /*
  * Read a CONNECT message, from a program: hostile.  The CA stays untouched.  -EBADMSG: it breaks the
- * protocol.  -EINVAL, -EACCES: it asks for what cannot be or is not allowed, *ret_text says it.
+ * protocol.  -EINVAL, -EACCES: it asks for what cannot be or is beyond its BOUNDS, *ret_text says it.
  */
-int request_parse(struct request *request, const struct msg *msg, bool allow_insecure,
+int request_parse(struct request *request, const struct msg *msg, const struct bounds *bounds,
 		  const char **ret_text);
 
 /* NULL is fine. */

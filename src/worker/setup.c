@@ -57,7 +57,7 @@ int session_on_connect(struct chan *chan, struct msg *msg)
 	struct worker *worker = session->worker;
 	struct request *request = session->request;
 	const char *text = NULL;
-	int r = request_parse(request, msg, worker->child->allow_insecure, &text);
+	int r = request_parse(request, msg, &worker->tls.bounds, &text);
 
 	if (r == -EBADMSG)
 		return r;
@@ -68,9 +68,12 @@ int session_on_connect(struct chan *chan, struct msg *msg)
 	if (r == 0)
 		r = tls_client_new(&worker->tls, request, &session->net, session, &session->ssl,
 				   &text);
+	if (r == -EACCES) {
+		session_end(session, TLSB_E_POLICY, "%s (policy for %s)", text, worker->badge);
+		return 0;
+	}
 	if (r < 0) {
-		session_end(session, r == -EACCES ? TLSB_E_POLICY :
-				     r == -ENOMEM ? TLSB_E_RESOURCES : TLSB_E_PARAMETER, "%s", text);
+		session_end(session, r == -ENOMEM ? TLSB_E_RESOURCES : TLSB_E_PARAMETER, "%s", text);
 		return 0;
 	}
 	chan->ctx.phase = SESSION;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tlsbroker.h"
 #include "trust/lookup.h"
 #include "worker/session.h"
 #include "worker/verify.h"
@@ -84,6 +85,7 @@ int tls_prepare(struct tls *tls)
 	tls->cache = resume_cache_new();
 	if (!tls->net_method || !tls->ctx || !tls->cache)
 		return -ENOMEM;
+	bounds_init(&tls->bounds);
 	return configure(tls->ctx);
 }
 
@@ -116,6 +118,28 @@ int tls_set_trust(struct tls *tls, int fd)
 	trust_index_close(&old);
 	tls->trust_number++;
 	resume_flush(tls->cache); /* what was verified against the old bundle must be verified anew */
+	return 0;
+}
+
+int tls_set_bounds(struct tls *tls, const struct bounds *bounds)
+{
+	char v12[LIMIT_CIPHERS + 1], v13[LIMIT_CIPHERS + 1];
+	uint16_t min = bounds->version_min;
+	int ok;
+
+	bounds_ciphers_of(bounds, TLSB_TLS_1_2, v12);
+	bounds_ciphers_of(bounds, TLSB_TLS_1_3, v13);
+	/* What has no ciphers is not offered: OpenSSL would take its own for TLS 1.2, and fail for 1.3. */
+	if (v12[0] == '\0')
+		min = TLSB_TLS_1_3;
+	ok = (v12[0] == '\0' || SSL_CTX_set_cipher_list(tls->ctx, v12)) &&
+	     SSL_CTX_set_ciphersuites(tls->ctx, v13) &&
+	     SSL_CTX_set_min_proto_version(tls->ctx, min) &&
+	     SSL_CTX_set_max_proto_version(tls->ctx, bounds->version_max);
+	ERR_clear_error();
+	if (!ok)
+		return -ENOMEM;
+	tls->bounds = *bounds;
 	return 0;
 }
 
@@ -181,19 +205,7 @@ static int set_alpn(SSL *ssl, const char *list)
 	return at > 0 && SSL_set_alpn_protos(ssl, wire, (unsigned)at) != 0 ? -ENOMEM : 0;
 }
 
-/* 1 when the context has a suite of this name: what it has not, a program cannot switch on. */
-static int is_allowed(const SSL *ssl, const char *name)
-{
-	STACK_OF(SSL_CIPHER) *have = SSL_CTX_get_ciphers(SSL_get_SSL_CTX(ssl));
-
-	for (int i = 0; i < sk_SSL_CIPHER_num(have); i++) {
-		if (strcmp(SSL_CIPHER_get_name(sk_SSL_CIPHER_value(have, i)), name) == 0)
-			return 1;
-	}
-	return 0;
-}
-
-static int set_ciphers(SSL *ssl, const char *list)
+static int set_ciphers(const struct tls *tls, SSL *ssl, const char *list)
 {
 	struct {
 		char names[LIMIT_CIPHERS + 2];
@@ -201,14 +213,13 @@ static int set_ciphers(SSL *ssl, const char *list)
 	} v12 = { .len = 0 }, v13 = { .len = 0 }, *to;
 
 	for (const char *at = list; *at; at += strspn(at, ":")) {
-		char name[LIMIT_CIPHERS + 1];
+		const char *name = at;
 		size_t len = strcspn(at, ":");
+		int r = bounds_cipher(&tls->bounds, name, len);
 
-		memcpy(name, at, len);
-		name[len] = '\0';
+		if (r < 0)
+			return r;
 		at += len;
-		if (!is_allowed(ssl, name))
-			return -EINVAL;
 		/* Neither list gets longer than the one that its names are from, and a colon. */
 		to = strncmp(name, "TLS_", 4) == 0 ? &v13 : &v12;
 		memcpy(to->names + to->len, name, len);
@@ -244,20 +255,26 @@ static int set_peer(SSL *ssl, const struct request *request)
 	return 0; /* the name is set where it is used: see verify.c */
 }
 
-static int apply(SSL *ssl, const struct request *request, const char **ret_text)
+static int apply(const struct tls *tls, SSL *ssl, const struct request *request,
+		 const char **ret_text)
 {
+	uint16_t version_max = MIN(request->version_max, tls->bounds.version_max);
+	int r;
+
 	*ret_text = "no memory";
 	if (set_peer(ssl, request) < 0 ||
 	    (request->version_min && !SSL_set_min_proto_version(ssl, request->version_min)) ||
-	    (request->version_max && !SSL_set_max_proto_version(ssl, request->version_max)))
+	    (version_max && !SSL_set_max_proto_version(ssl, version_max)))
 		return -ENOMEM;
 	if (set_alpn(ssl, request->alpn) < 0) {
 		*ret_text = "the list of application protocols is unusable";
 		return -EINVAL;
 	}
-	if (set_ciphers(ssl, request->ciphers) < 0) {
-		*ret_text = "a cipher suite is unknown or not allowed by the broker";
-		return -EINVAL;
+	r = set_ciphers(tls, ssl, request->ciphers);
+	if (r < 0) {
+		*ret_text = r == -EACCES ? "ciphers: one that the program asks for may not be used"
+					 : "a cipher suite is unknown to the broker";
+		return r;
 	}
 	if (request->ca) {
 		X509_STORE *store = own_store(request->ca, request->ca_len);
@@ -289,7 +306,7 @@ int tls_client_new(struct tls *tls, const struct request *request, struct net *n
 	}
 	SSL_set_bio(ssl, bio, bio);
 	SSL_set_connect_state(ssl);
-	r = apply(ssl, request, ret_text);
+	r = apply(tls, ssl, request, ret_text);
 	ERR_clear_error();
 	if (r < 0) {
 		SSL_free(ssl);

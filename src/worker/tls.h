@@ -14,6 +14,7 @@
 struct tls {
 	SSL_CTX *ctx;
 	BIO_METHOD *net_method;
+	struct bounds bounds;
 	struct trust_index trust;
 	unsigned trust_number; /* how many there were before it */
 	struct resume_cache *cache;
@@ -32,9 +33,13 @@ void tls_deinit(struct tls *tls);
 /* Verify new sessions against the index in FD, which stays the caller's.  0 or -errno. */
 int tls_set_trust(struct tls *tls, int fd);
 
+/* New sessions stay within BOUNDS.  On failure everything stays as it was.  0 or -ENOMEM. */
+int tls_set_bounds(struct tls *tls, const struct bounds *bounds);
+
 /*
  * A TLS client over NET for REQUEST; SESSION is what the callbacks get (session_on_...).  On failure
- * *ret_text says why, for the program's eyes: -EINVAL when the request cannot be used, else -ENOMEM.
+ * *ret_text says why, for the program's eyes: -EINVAL when the request cannot be used, -EACCES when
+ * it is beyond the bounds, else -ENOMEM.
  */
 int tls_client_new(struct tls *tls, const struct request *request, struct net *net,
 		   struct session *session, SSL **ret_ssl, const char **ret_text);

@@ -305,6 +305,15 @@ static int on_badge(struct chan *chan, struct msg *msg)
 	return r;
 }
 
+/* TRUST follows, and makes old sessions unresumable. */
+static int on_policy(struct chan *chan, struct msg *msg)
+{
+	struct bounds bounds;
+	int r = bounds_parse(&bounds, msg);
+
+	return r < 0 ? r : tls_set_bounds(&worker_of(chan)->tls, &bounds);
+}
+
 static int on_trust(struct chan *chan, struct msg *msg)
 {
 	struct worker *worker = worker_of(chan);
@@ -394,6 +403,7 @@ static chan_handler *const supervisor_handlers[MSG_COUNT] = {
 	[MSG_BADGE] = on_badge,
 	[MSG_FRONTDOOR_CHAN] = on_frontdoor_chan,
 	[MSG_CONNECTOR_CHAN] = on_connector_chan,
+	[MSG_POLICY] = on_policy,
 	[MSG_TRUST] = on_trust,
 	[MSG_STATUS_ROW] = on_status_row,
 };

@@ -7,6 +7,7 @@
  *   client.c    one program's connection: hello, new sessions, status
  *   session.c   one session's life: asked for, dialled, handshake, data, end
  *   request.c   what a program asked for in CONNECT, checked
+ *   bounds.c    what it may ask for: the policy
  *   pump.c      bytes between rings and TLS
  *   tls.c       OpenSSL contexts and settings      net.c      the TCP socket below it
  *   verdict.c   what an OpenSSL failure means      facts.c    what was agreed, for tlsb_info()

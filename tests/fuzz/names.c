@@ -186,7 +186,11 @@ static void request(const char *text)
 	const struct msg msg = { .body = &connect, .tail = text, .tail_len = (uint32_t)len };
 	struct request parsed = { 0 };
 	const char *why = NULL;
-	int r = request_parse(&parsed, &msg, false, &why);
+	struct bounds bounds;
+	int r;
+
+	bounds_init(&bounds);
+	r = request_parse(&parsed, &msg, &bounds, &why);
 
 	must(r == 0 || why || r == -EBADMSG);
 	if (r < 0)

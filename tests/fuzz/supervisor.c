@@ -54,7 +54,7 @@ static void start(void)
 		.base = stage_base(),
 		.uid = USERS - 1,
 		.listener = { .fd = -1 },
-		.trust = { .fd = stage_file((const uint8_t *)"", 0) },
+		.policy = { conf_new(), { .fd = stage_file((const uint8_t *)"", 0) } },
 	};
 	LIST_INIT(&supervisor.processes);
 	must(supervisor_add_events(&supervisor) == 0);
@@ -77,7 +77,7 @@ static void stop(void)
 	for (int i = 0; i < SIGNAL_COUNT; i++)
 		event_free(supervisor.signals[i]);
 	event_free(supervisor.deadline);
-	close(supervisor.trust.fd);
+	policy_deinit(&supervisor.policy);
 	kernel = (struct kernel){ .now_ms = kernel.now_ms };
 	must(stage_fds() == 0 && stage_events() == 0);
 }

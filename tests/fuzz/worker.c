@@ -145,7 +145,10 @@ static void prepare(void)
 
 static void start(void)
 {
-	const struct msg_start begin = { .allow_insecure = 1 };
+	const struct msg_start begin = { 0 };
+	const struct msg_policy policy = { .version_min = TLSB_TLS_1_2,
+					   .flags = POLICY_MAY_SKIP_VERIFY };
+	struct bounds all;
 	const struct msg_badge badge = { .uid = 1000 };
 
 	tls.handshake = tls.unverified = false;
@@ -155,6 +158,9 @@ static void start(void)
 	must(chan_init(&child.supervisor, child.base, stage_fd(), &internal_messages, ROLE_WORKER,
 		       ROLE_SUPERVISOR, RUN, worker_ops.handlers, on_lost, &child) == 0);
 	say(child.supervisor.fd, &internal_messages, MSG_START, &begin, NULL, 0);
+	bounds_init(&all);
+	say(child.supervisor.fd, &internal_messages, MSG_POLICY, &policy, all.ciphers,
+	    strlen(all.ciphers));
 	say(child.supervisor.fd, &internal_messages, MSG_BADGE, &badge, "uid:1000", 8);
 	must(!lost && worker()->connector.owner);
 	log_set_sink(NULL, NULL, LOG_L_ERROR); /* its lines are log.c's */

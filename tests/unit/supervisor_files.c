@@ -92,6 +92,43 @@ static void files_are_told_apart_from_their_earlier_selves(void **state unused_)
 	remove_place(&place);
 }
 
+static void touch_in(const char *folder, const char *name)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	write_file(path, "x");
+}
+
+static void folders_are_listed_in_order(void **state unused_)
+{
+	static const char *const names[] = { "9.conf", "10.conf", "B.conf", "a.conf", ".conf",
+					     ".x.conf", "a.conf~", "conf" };
+	static const char *const listed[] = { "/10.conf", "/9.conf", "/B.conf", "/a.conf" };
+	struct place place = make_place();
+	char **paths, path[160];
+	unsigned count;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		touch_in(place.folder, names[i]);
+	assert_int_equal(files_list(place.folder, ".conf", 3, &paths, &count), -E2BIG);
+	assert_int_equal(files_list(place.folder, ".conf", 4, &paths, &count), 0);
+	assert_int_equal(count, ARRAY_SIZE(listed));
+	for (unsigned i = 0; i < count; i++) {
+		assert_string_equal(paths[i] + strlen(place.folder), listed[i]);
+		free(paths[i]);
+	}
+	free(paths);
+	assert_int_equal(chmod(place.folder, 0777), 0);
+	assert_int_equal(files_list(place.folder, ".conf", 4, &paths, &count), -EPERM);
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", place.folder, names[i]);
+		unlink(path);
+	}
+	assert_int_equal(rmdir(place.folder), 0);
+	assert_int_equal(files_list(place.folder, ".conf", 4, &paths, &count), -ENOENT);
+}
+
 static void bad_trust_file_leaves_the_old_index(void **state unused_)
 {
 	struct place place = make_place();
@@ -120,6 +157,7 @@ int main(void)
 		TEST(files_that_are_no_files_are_refused),
 		TEST(files_are_read_up_to_their_limit),
 		TEST(files_are_told_apart_from_their_earlier_selves),
+		TEST(folders_are_listed_in_order),
 		TEST(bad_trust_file_leaves_the_old_index),
 	};
 

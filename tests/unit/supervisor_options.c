@@ -33,7 +33,8 @@ static void options_have_defaults(void **state unused_)
 	assert_int_equal(options.action, ACTION_RUN);
 	assert_int_equal(options.role, ROLE_SUPERVISOR);
 	assert_int_equal(options.sandbox, SANDBOX_ENFORCE);
-	assert_string_equal(options.trust, OPTIONS_TRUST_FILE);
+	assert_null(options.trust);
+	assert_null(options.config);
 	assert_null(options.socket);
 	assert_null(options.user);
 	assert_false(options.debug || options.verbose || options.allow_insecure);
@@ -53,6 +54,11 @@ static void options_are_all_taken(void **state unused_)
 	assert_int_equal(parse(WORDS("-x", "worker", "--sandbox=log", ), &options, &failure), 0);
 	assert_int_equal(options.role, ROLE_WORKER);
 	assert_int_equal(options.sandbox, SANDBOX_LOG);
+	assert_int_equal(parse(WORDS("-n", "--config", "/c", ), &options, &failure), 0);
+	assert_int_equal(options.action, ACTION_CHECK);
+	assert_string_equal(options.config, "/c");
+	assert_int_equal(parse(WORDS("-T", ), &options, &failure), 0);
+	assert_int_equal(options.action, ACTION_DUMP);
 	assert_int_equal(parse(WORDS("--help", ), &options, &failure), 0);
 	assert_int_equal(options.action, ACTION_HELP);
 	assert_int_equal(parse(WORDS("--version", ), &options, &failure), 0);

@@ -168,9 +168,20 @@ static inline void rig_replace(struct rig *rig, uint32_t type, int *far_end)
 	rig_turn(rig);
 }
 
+/* As the supervisor: the policy.  CIPHERS: NULL for all that there are. */
+static inline void rig_policy(struct rig *rig, uint16_t version_min, uint16_t flags,
+			      const char *ciphers)
+{
+	const struct msg_policy policy = {.version_min = version_min, .flags = flags};
+	struct bounds all;
+
+	bounds_init(&all);
+	rig_tell(rig, MSG_POLICY, &policy, ciphers ? ciphers : all.ciphers, NULL);
+}
+
 static inline void rig_start(struct rig *rig, int allow_insecure)
 {
-	const struct msg_start start = {.allow_insecure = (uint32_t)allow_insecure};
+	const struct msg_start start = {0};
 	const struct msg_badge badge = {.uid = 1000};
 	int pair[2], fds[2], page;
 	struct counters *counters;
@@ -190,6 +201,7 @@ static inline void rig_start(struct rig *rig, int allow_insecure)
 	assert_int_equal(fd_seqpacket_pair(pair), 0);
 	fds[1] = pair[0];
 	rig->connector = pair[1];
+	rig_policy(rig, TLSB_TLS_1_2, allow_insecure ? POLICY_MAY_SKIP_VERIFY : 0, NULL);
 	rig_tell(rig, MSG_BADGE, &badge, "uid:1000", fds);
 	rig_turn(rig);
 }

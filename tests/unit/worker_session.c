@@ -172,7 +172,7 @@ static void what_is_refused_is_refused_before_dialling(void **state unused_)
 		uint32_t error;
 		const char *words;
 	} rows[] = {
-		{{.flags = CONNECT_NO_VERIFY}, TLSB_E_POLICY, "--allow-insecure"},
+		{{.flags = CONNECT_NO_VERIFY}, TLSB_E_POLICY, "allow-insecure"},
 		{{.version_max = 0x0302}, TLSB_E_POLICY, "TLS 1.2"},
 		{{.host = "no host"}, TLSB_E_PARAMETER, "host name"},
 		{{.ca = "no certificate"}, TLSB_E_PARAMETER, "certificate"},

@@ -1,0 +1,153 @@
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/parse.h"
+#include "conf/scan.h"
+
+struct conf *conf_new(void)
+{
+	struct conf *conf = calloc(1, sizeof(*conf));
+	int r = conf ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; r == 0 && i < SETTING_COUNT; i++)
+		r = value_standard(&conf->standard.values[i], &setting_info[i]);
+	return r < 0 ? conf_free(conf) : conf;
+}
+
+static void scope_deinit(struct conf_scope *scope)
+{
+	for (unsigned i = 0; i < SETTING_COUNT; i++)
+		value_deinit(&scope->values[i]);
+}
+
+struct conf *conf_free(struct conf *conf)
+{
+	if (!conf)
+		return NULL;
+	scope_deinit(&conf->standard);
+	scope_deinit(&conf->global);
+	for (unsigned i = 0; i < conf->file_count; i++)
+		free(conf->files[i]);
+	free(conf->files);
+	free(conf);
+	return NULL;
+}
+
+/* The name, to live as long as the configuration; NULL: no memory. */
+static const char *add_file(struct conf *conf, const char *name)
+{
+	char **more = reallocarray(conf->files, conf->file_count + 1, sizeof(*more));
+
+	if (!more)
+		return NULL;
+	conf->files = more;
+	more[conf->file_count] = strdup(name);
+	if (!more[conf->file_count])
+		return NULL;
+	return more[conf->file_count++];
+}
+
+static int take_value(struct conf_scope *scope, const struct parsed_value *parsed,
+		      const char *file, struct conf_errors *errors)
+{
+	const struct setting_info *info = &setting_info[parsed->setting];
+	struct conf_value *value = &scope->values[parsed->setting];
+	const struct conf_place place = { file, parsed->line };
+
+	if (parsed->begins && value->is_set) {
+		conf_error(errors, place, "%s: is set already, at %s:%u", info->name,
+			   value->place.file, value->place.line);
+		return 0;
+	}
+	if (parsed->text)
+		return value_add(value, info, place, parsed->text, errors);
+	value->is_set = true;
+	value->place = place;
+	return 0;
+}
+
+static int take_values(struct conf *conf, const struct parsed *parsed, const char *file,
+		       struct conf_errors *errors)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < parsed->count; i++)
+		r = take_value(&conf->global, &parsed->values[i], file, errors);
+	for (unsigned i = 0; r == 0 && i < SETTING_COUNT; i++) {
+		if (conf->global.values[i].place.file == file)
+			value_check(&conf->global.values[i], &setting_info[i], errors);
+	}
+	return r;
+}
+
+int conf_add(struct conf *conf, const char *name, const char *text, size_t len,
+	     struct conf_errors *errors)
+{
+	const char *file = add_file(conf, name);
+	struct parsed parsed;
+	int r;
+
+	if (!file)
+		return -ENOMEM;
+	errors->file = conf->file_count - 1;
+	if (conf_scan(file, text, len, errors) < 0)
+		return 0;
+	r = conf_parse(file, text, &parsed, errors);
+	if (r == 0)
+		r = take_values(conf, &parsed, file, errors);
+	parsed_deinit(&parsed);
+	return r;
+}
+
+const struct conf_value *conf_get(const struct conf *conf, enum setting setting)
+{
+	const struct conf_value *value = &conf->global.values[setting];
+
+	return value->is_set ? value : &conf->standard.values[setting];
+}
+
+/* A floor above all the ciphers that are left would let nobody connect. */
+void conf_check(const struct conf *conf, struct conf_errors *errors)
+{
+	const struct conf_value *ciphers = conf_get(conf, SETTING_ciphers);
+	const struct conf_value *version = conf_get(conf, SETTING_min_version);
+	bool usable = false;
+
+	for (unsigned i = 0; i < CONF_CIPHER_COUNT; i++) {
+		for (unsigned j = 0; j < ciphers->count; j++) {
+			if (strcmp(cipher_info[i].name, ciphers->words[j]) == 0 &&
+			    cipher_info[i].version >= version->number)
+				usable = true;
+		}
+	}
+	if (!usable && ciphers->count > 0 && version->count > 0)
+		conf_error(errors, ciphers->place, "ciphers: none of them can be used with %s",
+			   version->words[0]);
+}
+
+int conf_override(struct conf *conf, enum setting setting, const char *word,
+		  struct conf_errors *errors)
+{
+	static const struct conf_place place = { "command line", 0 };
+	struct conf_value *value = &conf->global.values[setting];
+	int r;
+
+	value_deinit(value);
+	r = value_add(value, &setting_info[setting], place, word, errors);
+	return r < 0 ? r : conf_errors_result(errors);
+}
+
+char *conf_list(const struct conf *conf, enum setting setting, char *dst, size_t size)
+{
+	const struct conf_value *value = conf_get(conf, setting);
+	size_t len = 0;
+
+	dst[0] = '\0';
+	for (unsigned i = 0; i < value->count && len < size; i++)
+		len += (size_t)snprintf(dst + len, size - len, "%s%s", i > 0 ? ":" : "",
+					value->words[i]);
+	return dst;
+}

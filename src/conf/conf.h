@@ -1,0 +1,63 @@
+/*
+ * The configuration: what all files say together, checked as far as their text goes.  Text in, values
+ * out: this folder opens no file and asks nobody.
+ *
+ *   settings.def  every setting           scan.c    what libconfuse would not tell
+ *   parse.c       libconfuse: the grammar  value.c   what a word means
+ *   conf.c        what belongs together    dump.c    and back to text
+ *   errors.c      what is wrong, all of it nearest.c and what was meant
+ */
+#ifndef TLSB_CONF_CONF_H
+#define TLSB_CONF_CONF_H
+
+#include <stdio.h>
+
+#include "conf/value.h"
+
+/* The values of one place where settings can stand. */
+struct conf_scope {
+	struct conf_value values[SETTING_COUNT];
+};
+
+struct conf {
+	struct conf_scope standard, global;
+	char **files; /* their names: places point to them */
+	unsigned file_count;
+};
+
+/* What holds without a file.  NULL: no memory. */
+struct conf *conf_new(void);
+
+/* NULL is fine.  Returns NULL. */
+struct conf *conf_free(struct conf *conf);
+
+/*
+ * Add a file: its NAME, and its TEXT of LEN bytes, which a NUL follows.  What is wrong goes to ERRORS.
+ * 0 or -ENOMEM.
+ */
+int conf_add(struct conf *conf, const char *name, const char *text, size_t len,
+	     struct conf_errors *errors);
+
+/* When all files are there: does it fit together? */
+void conf_check(const struct conf *conf, struct conf_errors *errors);
+
+/* The administrator's command line says so: it beats the files.  0, or -EINVAL and it is in ERRORS. */
+int conf_override(struct conf *conf, enum setting setting, const char *word,
+		  struct conf_errors *errors);
+
+/* What is in force. */
+const struct conf_value *conf_get(const struct conf *conf, enum setting setting);
+
+/* Its only word. */
+static inline const char *conf_word(const struct conf *conf, enum setting setting)
+{
+	return conf_get(conf, setting)->words[0];
+}
+
+/* Its words with colons between them, as OpenSSL has lists of ciphers.  Returns DST. */
+char *conf_list(const struct conf *conf, enum setting setting, char *dst, size_t size);
+
+/* All that is in force, as a configuration that says the same. */
+void conf_dump(const struct conf *conf, FILE *stream);
+
+#endif

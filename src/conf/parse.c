@@ -1,0 +1,271 @@
+#include "conf/parse.h"
+
+#include <confuse.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/nearest.h"
+#include "conf/settings.h"
+
+/* Settings that are in a file but do not exist. */
+#define STRANGERS_MAX 64
+
+/* What a stranger is, as far as the grammar goes: found out by trying. */
+enum stranger_kind { STRANGER_VALUE, STRANGER_TITLED, STRANGER_SECTION, STRANGER_KINDS };
+
+struct stranger {
+	char name[64];
+	enum stranger_kind kind;
+};
+
+struct parser {
+	const char *file;
+	struct conf_errors *errors;
+	struct parsed *out;
+	cfg_t *root;
+	struct stranger strangers[STRANGERS_MAX];
+	unsigned stranger_count;
+	bool again; /* with what was found out, the same file may be read further */
+};
+
+/* libconfuse's callbacks have no argument of ours; it has global state itself. */
+static struct parser *parsing;
+
+static const struct setting_info *find_setting(const char *name)
+{
+	for (unsigned i = 0; i < SETTING_COUNT; i++) {
+		if (strcmp(setting_info[i].name, name) == 0)
+			return &setting_info[i];
+	}
+	return NULL;
+}
+
+static struct conf_place place_of(const cfg_t *cfg)
+{
+	return (struct conf_place){ parsing->file, (unsigned)MAX(cfg->line, 0) };
+}
+
+static unsigned section_of(const cfg_t *cfg)
+{
+	/* A section is counted when it ends: until then it is the next one. */
+	return cfg == parsing->root ? PARSED_GLOBAL : parsing->out->section_count + 1;
+}
+
+static int add_value(cfg_t *cfg, const cfg_opt_t *opt, const char *text, bool begins)
+{
+	struct parsed *out = parsing->out;
+	struct parsed_value *values = reallocarray(out->values, out->count + 1, sizeof(*values));
+
+	if (!values)
+		return -1;
+	out->values = values;
+	values[out->count] = (struct parsed_value){
+		.setting = (unsigned)(find_setting(opt->name) - setting_info),
+		.section = section_of(cfg),
+		.line = place_of(cfg).line,
+		.begins = begins,
+		.text = text ? strdup(text) : NULL,
+	};
+	if (text && !values[out->count].text)
+		return -1;
+	out->count++;
+	return 0;
+}
+
+/* A value, where it stands.  libconfuse keeps nothing of it. */
+static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+	*(const char **)result = "";
+	/* "=" has emptied the list, and the place for this value is counted already. */
+	if (add_value(cfg, opt, value, opt->nvalues == 1) == 0)
+		return 0;
+	parsing->errors->no_memory = true;
+	return -1;
+}
+
+/* ---- what does not exist ---- */
+
+static void complain_of_stranger(const cfg_t *cfg, const char *name)
+{
+	struct nearest nearest = { .word = name };
+	const unsigned where = cfg == parsing->root ? G : B;
+	const struct setting_info *elsewhere = find_setting(name);
+	char hint[96];
+
+	if (cfg != parsing->root)
+		return; /* in a section that does not exist: that is said */
+	if (conf_errors_has(parsing->errors, place_of(cfg).line))
+		return; /* one of a list's values, or said when it was met first */
+	for (unsigned i = 0; i < SETTING_COUNT; i++) {
+		if (setting_info[i].where & where)
+			nearest_try(&nearest, setting_info[i].name);
+	}
+	if (elsewhere && !(elsewhere->where & where))
+		conf_error(parsing->errors, place_of(cfg), "%s: not a setting of %s", name,
+			   where == G ? "its own: it belongs into a badge"
+				      : "a badge: it stands outside of all of them");
+	else
+		conf_error(parsing->errors, place_of(cfg), "%s: there is no such setting%s", name,
+			   nearest_hint(&nearest, hint, sizeof(hint)));
+}
+
+static int on_stranger(cfg_t *cfg, cfg_opt_t *opt, const char *value unused_, void *result)
+{
+	*(const char **)result = "";
+	complain_of_stranger(cfg, opt->name);
+	return 0;
+}
+
+static struct stranger *find_stranger(const char *name)
+{
+	for (unsigned i = 0; i < parsing->stranger_count; i++) {
+		if (strcmp(parsing->strangers[i].name, name) == 0)
+			return &parsing->strangers[i];
+	}
+	return NULL;
+}
+
+static void meet_stranger(const cfg_t *cfg, const char *name)
+{
+	struct stranger *stranger = &parsing->strangers[parsing->stranger_count];
+
+	complain_of_stranger(cfg, name);
+	if (parsing->stranger_count == STRANGERS_MAX || strlen(name) >= sizeof(stranger->name))
+		return;
+	memcpy(stranger->name, name, strlen(name) + 1);
+	stranger->kind = STRANGER_VALUE;
+	parsing->stranger_count++;
+	parsing->again = true;
+}
+
+/* Not a value then, but a section; or not one with a title.  Returns whether that may be so. */
+static bool know_stranger_better(const char *name)
+{
+	struct stranger *stranger = find_stranger(name);
+
+	if (!stranger || stranger->kind + 1 == STRANGER_KINDS)
+		return false;
+	stranger->kind++;
+	parsing->again = true;
+	return true;
+}
+
+static void on_error(cfg_t *cfg, const char *format, va_list ap) printf_(2, 0);
+
+/* libconfuse's own words: which of them it is follows from the format, what it is about from AP. */
+static void on_error(cfg_t *cfg, const char *format, va_list ap)
+{
+	char text[256];
+	va_list copy;
+	const char *name;
+
+	va_copy(copy, ap);
+	vsnprintf(text, sizeof(text), format, copy);
+	va_end(copy);
+	name = strstr(format, "'%s'") ? va_arg(ap, const char *) : "";
+	if (strncmp(format, "no such option", 14) == 0)
+		meet_stranger(cfg, name);
+	else if ((strncmp(format, "missing equal sign", 18) != 0 &&
+		  strncmp(format, "missing title", 13) != 0) ||
+		 !know_stranger_better(name))
+		conf_error(parsing->errors, place_of(cfg), "%s", text);
+}
+
+/* ---- one reading of one file ---- */
+
+static void add_empty_lists(cfg_t *cfg)
+{
+	for (cfg_opt_t *opt = cfg->opts; opt->name; opt++) {
+		if (opt->parsecb == on_value && (opt->flags & CFGF_MODIFIED) && opt->nvalues == 0 &&
+		    add_value(cfg, opt, NULL, true) < 0)
+			parsing->errors->no_memory = true;
+	}
+}
+
+static cfg_opt_t list_option(const char *name, cfg_callback_t parse)
+{
+	const cfg_opt_t option[] = { CFG_STR_LIST_CB(name, NULL, CFGF_NONE, parse) };
+
+	return option[0];
+}
+
+static cfg_opt_t section_option(const char *name, cfg_opt_t *options, cfg_flag_t flags)
+{
+	const cfg_opt_t option[] = { CFG_SEC(name, options, flags) };
+
+	return option[0];
+}
+
+/* The grammar at one level; as many as there are settings and strangers, and two more, fit. */
+static void fill_options(cfg_opt_t *options, unsigned where, cfg_opt_t *inner)
+{
+	static const cfg_opt_t end = CFG_END();
+
+	for (unsigned i = 0; i < SETTING_COUNT; i++) {
+		if (setting_info[i].where & where)
+			*options++ = list_option(setting_info[i].name, on_value);
+	}
+	for (unsigned i = 0; i < parsing->stranger_count; i++) {
+		const struct stranger *stranger = &parsing->strangers[i];
+		const struct setting_info *known = find_setting(stranger->name);
+
+		if (known && (known->where & where))
+			continue; /* a stranger at the other level only */
+		if (stranger->kind == STRANGER_VALUE || !inner)
+			*options++ = list_option(stranger->name, on_stranger);
+		else
+			*options++ = section_option(stranger->name, inner,
+						    stranger->kind == STRANGER_TITLED
+							    ? CFGF_MULTI | CFGF_TITLE
+							    : CFGF_MULTI);
+	}
+	*options = end;
+}
+
+static int read_once(const char *text)
+{
+	cfg_opt_t inner[SETTING_COUNT + STRANGERS_MAX + 2];
+	cfg_opt_t outer[SETTING_COUNT + STRANGERS_MAX + 2];
+	int r;
+
+	fill_options(inner, B, NULL);
+	fill_options(outer, G, inner);
+	parsing->root = cfg_init(outer, CFGF_NONE);
+	if (!parsing->root)
+		return -ENOMEM;
+	cfg_set_error_function(parsing->root, on_error);
+	r = cfg_parse_buf(parsing->root, text);
+	if (r == CFG_SUCCESS)
+		add_empty_lists(parsing->root);
+	cfg_free(parsing->root);
+	return 0;
+}
+
+void parsed_deinit(struct parsed *parsed)
+{
+	for (unsigned i = 0; i < parsed->count; i++)
+		free(parsed->values[i].text);
+	for (unsigned i = 0; i < parsed->section_count; i++)
+		free(parsed->sections[i].title);
+	free(parsed->values);
+	free(parsed->sections);
+	*parsed = (struct parsed){ .count = 0 };
+}
+
+int conf_parse(const char *file, const char *text, struct parsed *ret, struct conf_errors *errors)
+{
+	struct parser parser = { .file = file, .errors = errors, .out = ret };
+	int r;
+
+	*ret = (struct parsed){ .count = 0 };
+	parsing = &parser;
+	do {
+		parser.again = false;
+		parsed_deinit(ret);
+		r = read_once(text);
+	} while (r == 0 && parser.again && !errors->no_memory);
+	parsing = NULL;
+	return errors->no_memory ? -ENOMEM : r;
+}

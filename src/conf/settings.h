@@ -1,0 +1,44 @@
+/*
+ * The table of settings (settings.def) as C sees it.
+ */
+#ifndef TLSB_CONF_SETTINGS_H
+#define TLSB_CONF_SETTINGS_H
+
+#include <stdint.h>
+
+#include "wire/roles.h"
+
+enum setting {
+#define SETTING(id, name, where, type, standard, least, most, role, doc) SETTING_##id,
+#include "conf/settings.def"
+#undef SETTING
+	SETTING_COUNT,
+};
+
+enum setting_where { G = 1, B = 2 };
+
+enum setting_type { PATH, VERSION, YESNO, CIPHERS };
+
+struct setting_info {
+	const char *name;
+	unsigned where; /* set of enum setting_where */
+	enum setting_type type;
+	const char *standard; /* words; NULL: nothing holds when nobody says anything */
+	uint64_t least, most;
+	enum role role;
+	const char *doc;
+};
+
+extern const struct setting_info setting_info[SETTING_COUNT];
+
+#define CONF_TRUST "/etc/ssl/certs/ca-certificates.crt"
+
+struct cipher_info {
+	const char *name;
+	uint16_t version; /* of TLS: it belongs to this one alone */
+};
+
+#define CONF_CIPHER_COUNT 9
+extern const struct cipher_info cipher_info[CONF_CIPHER_COUNT];
+
+#endif

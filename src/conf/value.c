@@ -1,0 +1,189 @@
+#include "conf/value.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "conf/nearest.h"
+#include "tlsbroker.h"
+
+const struct setting_info setting_info[SETTING_COUNT] = {
+#define SETTING(id, name, where, type, standard, least, most, role, doc)                           \
+	{ name, where, type, standard, least, most, ROLE_##role, doc },
+#include "conf/settings.def"
+#undef SETTING
+};
+
+const struct cipher_info cipher_info[CONF_CIPHER_COUNT] = {
+#define CIPHER(name, version) { name, version },
+#include "conf/ciphers.def"
+#undef CIPHER
+};
+
+/* A word of a fixed set, and what it stands for. */
+struct choice {
+	const char *word;
+	uint64_t number;
+};
+
+static const struct choice versions[] = {
+	{ "TLSv1.2", TLSB_TLS_1_2 },
+	{ "TLSv1.3", TLSB_TLS_1_3 },
+};
+
+static const struct choice yes_or_no[] = { { "no", 0 }, { "yes", 1 } };
+
+/* Somebody who is wrong is told so; what he wrote is not printed as he wrote it. */
+static int refuse(struct conf_errors *errors, const struct setting_info *info,
+		  struct conf_place place, const char *word, const char *what, const char *hint)
+{
+	char shown[80];
+
+	conf_error(errors, place, "%s: \"%s\" %s%s", info->name,
+		   text_escape_str(shown, sizeof(shown), word), what, hint);
+	return -EINVAL;
+}
+
+static int choose(const struct choice *choices, size_t count, struct conf_value *value,
+		  const struct setting_info *info, struct conf_place place, const char *word,
+		  struct conf_errors *errors)
+{
+	struct nearest nearest = { .word = word };
+	char what[64], hint[96];
+
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(choices[i].word, word) == 0) {
+			value->number = choices[i].number;
+			return 0;
+		}
+		nearest_try(&nearest, choices[i].word);
+	}
+	snprintf(what, sizeof(what), "is neither %s nor %s", choices[0].word, choices[1].word);
+	return refuse(errors, info, place, word, what, nearest_hint(&nearest, hint, sizeof(hint)));
+}
+
+static int take_cipher(const struct conf_value *value, const struct setting_info *info,
+		       struct conf_place place, const char *word, struct conf_errors *errors)
+{
+	struct nearest nearest = { .word = word };
+	char hint[96];
+
+	for (unsigned i = 0; i < value->count; i++) {
+		if (strcmp(value->words[i], word) == 0)
+			return refuse(errors, info, place, word, "is there twice", "");
+	}
+	for (unsigned i = 0; i < CONF_CIPHER_COUNT; i++) {
+		if (strcmp(cipher_info[i].name, word) == 0)
+			return 0;
+		nearest_try(&nearest, cipher_info[i].name);
+	}
+	return refuse(errors, info, place, word, "is no cipher suite that can be used",
+		      nearest_hint(&nearest, hint, sizeof(hint)));
+}
+
+static int take_path(const struct setting_info *info, struct conf_place place, const char *word,
+		     struct conf_errors *errors)
+{
+	if (word[0] != '/')
+		return refuse(errors, info, place, word,
+			      "does not begin with /: it would depend on where the daemon starts", "");
+	if (strlen(word) >= PATH_MAX)
+		return refuse(errors, info, place, word, "is too long", "");
+	return 0;
+}
+
+/* Nothing that could not be written back, or that would break a line. */
+static bool is_plain(const char *word)
+{
+	for (const char *at = word; *at != '\0'; at++) {
+		if ((unsigned char)*at < ' ' || *at == 0x7f || (at[0] == '$' && at[1] == '{'))
+			return false;
+	}
+	return true;
+}
+
+static int understand(struct conf_value *value, const struct setting_info *info,
+		      struct conf_place place, const char *word, struct conf_errors *errors)
+{
+	if (!is_plain(word))
+		return refuse(errors, info, place, word, "has a control character in it", "");
+	switch (info->type) {
+	case PATH:
+		return take_path(info, place, word, errors);
+	case VERSION:
+		return choose(versions, ARRAY_SIZE(versions), value, info, place, word, errors);
+	case YESNO:
+		return choose(yes_or_no, ARRAY_SIZE(yes_or_no), value, info, place, word, errors);
+	case CIPHERS:
+		return take_cipher(value, info, place, word, errors);
+	}
+	return -EINVAL;
+}
+
+static int add_word(struct conf_value *value, const char *word)
+{
+	char **words = reallocarray(value->words, value->count + 1, sizeof(*words));
+	char *copy;
+
+	if (!words)
+		return -ENOMEM;
+	value->words = words;
+	copy = strdup(word);
+	if (!copy)
+		return -ENOMEM;
+	words[value->count++] = copy;
+	return 0;
+}
+
+int value_add(struct conf_value *value, const struct setting_info *info, struct conf_place place,
+	      const char *word, struct conf_errors *errors)
+{
+	value->is_set = true;
+	value->place = place;
+	if (understand(value, info, place, word, errors) < 0)
+		return 0;
+	return add_word(value, word);
+}
+
+void value_check(const struct conf_value *value, const struct setting_info *info,
+		 struct conf_errors *errors)
+{
+	if (!value->is_set)
+		return;
+	if (value->count < info->least && !conf_errors_has(errors, value->place.line))
+		conf_error(errors, value->place, "%s: there is nothing behind it", info->name);
+	else if (value->count > info->most && info->most == 1)
+		conf_error(errors, value->place, "%s: takes one value, and not %u", info->name,
+			   value->count);
+	else if (value->count > info->most)
+		conf_error(errors, value->place, "%s: more than %llu of them", info->name,
+			   (unsigned long long)info->most);
+}
+
+int value_standard(struct conf_value *ret_value, const struct setting_info *info)
+{
+	const struct conf_place nowhere = { "built in", 0 };
+	struct conf_errors none;
+	int r = 0;
+
+	*ret_value = (struct conf_value){ .count = 0 };
+	conf_errors_init(&none);
+	if (info->type == CIPHERS) {
+		for (unsigned i = 0; r == 0 && i < CONF_CIPHER_COUNT; i++)
+			r = value_add(ret_value, info, nowhere, cipher_info[i].name, &none);
+	} else if (info->standard) {
+		r = value_add(ret_value, info, nowhere, info->standard, &none);
+	}
+	ret_value->is_set = false;
+	return r;
+}
+
+void value_deinit(struct conf_value *value)
+{
+	for (unsigned i = 0; i < value->count; i++)
+		free(value->words[i]);
+	free(value->words);
+	*value = (struct conf_value){ .count = 0 };
+}

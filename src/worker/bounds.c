@@ -1,0 +1,110 @@
+#include "worker/bounds.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "conf/settings.h"
+#include "tlsbroker.h"
+
+/* The next name of a list with colons; *AT is moved behind it.  0 bytes: there is none. */
+static size_t next_name(const char **at, const char **ret_name)
+{
+	size_t len;
+
+	*at += strspn(*at, ":");
+	*ret_name = *at;
+	len = strcspn(*at, ":");
+	*at += len;
+	return len;
+}
+
+static const struct cipher_info *find_cipher(const char *name, size_t len)
+{
+	for (unsigned i = 0; i < CONF_CIPHER_COUNT; i++) {
+		if (strlen(cipher_info[i].name) == len && memcmp(cipher_info[i].name, name, len) == 0)
+			return &cipher_info[i];
+	}
+	return NULL;
+}
+
+static void append(char dst[LIMIT_CIPHERS + 1], const char *name, size_t len)
+{
+	size_t at = strlen(dst);
+
+	if (at + (at > 0) + len > LIMIT_CIPHERS)
+		return; /* not with what is in ciphers.def */
+	if (at > 0)
+		dst[at++] = ':';
+	memcpy(dst + at, name, len);
+	dst[at + len] = '\0';
+}
+
+void bounds_init(struct bounds *bounds)
+{
+	*bounds = (struct bounds){ .version_min = TLSB_TLS_1_2, .version_max = TLSB_TLS_1_3 };
+	for (unsigned i = 0; i < CONF_CIPHER_COUNT; i++)
+		append(bounds->ciphers, cipher_info[i].name, strlen(cipher_info[i].name));
+}
+
+/* The list has names that there are, and one that the floor lets through. */
+static int check_ciphers(struct bounds *bounds)
+{
+	const char *at = bounds->ciphers, *name;
+	size_t len;
+
+	bounds->version_max = 0;
+	while ((len = next_name(&at, &name)) > 0) {
+		const struct cipher_info *info = find_cipher(name, len);
+
+		if (!info)
+			return -EBADMSG;
+		bounds->version_max = MAX(bounds->version_max, info->version);
+	}
+	return bounds->version_max < bounds->version_min ? -EBADMSG : 0;
+}
+
+int bounds_parse(struct bounds *ret, const struct msg *msg)
+{
+	const struct msg_policy *policy = msg->body;
+	struct bounds bounds = {
+		.version_min = policy->version_min,
+		.may_skip_verify = (policy->flags & POLICY_MAY_SKIP_VERIFY) != 0,
+	};
+	uint32_t at = 0;
+
+	if ((policy->version_min != TLSB_TLS_1_2 && policy->version_min != TLSB_TLS_1_3) ||
+	    (policy->flags & ~(unsigned)POLICY_KNOWN_FLAGS) != 0 ||
+	    msg_tail_string(msg, &at, msg->tail_len, bounds.ciphers, sizeof(bounds.ciphers)) < 0 ||
+	    check_ciphers(&bounds) < 0)
+		return -EBADMSG;
+	*ret = bounds;
+	return 0;
+}
+
+int bounds_cipher(const struct bounds *bounds, const char *name, size_t len)
+{
+	const char *at = bounds->ciphers, *allowed;
+	size_t allowed_len;
+
+	while ((allowed_len = next_name(&at, &allowed)) > 0) {
+		if (allowed_len == len && memcmp(allowed, name, len) == 0)
+			return 0;
+	}
+	return find_cipher(name, len) ? -EACCES : -EINVAL;
+}
+
+void bounds_ciphers_of(const struct bounds *bounds, uint16_t version,
+		       char dst[LIMIT_CIPHERS + 1])
+{
+	const char *at = bounds->ciphers, *name;
+	size_t len;
+
+	dst[0] = '\0';
+	while ((len = next_name(&at, &name)) > 0) {
+		const struct cipher_info *info = find_cipher(name, len);
+
+		if (info && info->version == version)
+			append(dst, name, len);
+	}
+}

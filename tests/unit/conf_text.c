@@ -1,0 +1,409 @@
+/*
+ * The configuration's text: what is good, what is wrong and how that is said, every setting at its
+ * bounds, and that what is printed says the same again.
+ */
+#include "testing.h"
+
+#include <openssl/ssl.h>
+#include <stdio.h>
+
+#include "conf/conf.h"
+#include "conf/nearest.h"
+#include "tlsbroker.h"
+#include "worker/tls.h"
+
+/* A configuration of one file, "t". */
+struct read {
+	struct conf *conf;
+	struct conf_errors errors;
+};
+
+static int read_more(struct read *read, const char *name, const char *text)
+{
+	return conf_add(read->conf, name, text, strlen(text), &read->errors);
+}
+
+static void read_begin(struct read *read)
+{
+	conf_errors_init(&read->errors);
+	read->conf = conf_new();
+	assert_non_null(read->conf);
+}
+
+static int read_end(struct read *read)
+{
+	if (conf_errors_result(&read->errors) == 0)
+		conf_check(read->conf, &read->errors);
+	conf_errors_sort(&read->errors);
+	return conf_errors_result(&read->errors);
+}
+
+static int read_text(struct read *read, const char *text)
+{
+	read_begin(read);
+	assert_int_equal(read_more(read, "t", text), 0);
+	return read_end(read);
+}
+
+static void read_deinit(struct read *read)
+{
+	conf_errors_deinit(&read->errors);
+	conf_free(read->conf);
+}
+
+static void accepts(const char *text)
+{
+	struct read read;
+
+	if (read_text(&read, text) != 0)
+		fail_msg("%s: %s", text, read.errors.list[0].text);
+	read_deinit(&read);
+}
+
+/* Exactly these errors, in this order. */
+#define refuses(text, ...) refuses_with(text, (const char *const[]){ __VA_ARGS__, NULL })
+
+static void refuses_with(const char *text, const char *const *wanted)
+{
+	struct read read;
+	unsigned count = 0;
+
+	assert_int_equal(read_text(&read, text), -EINVAL);
+	for (; wanted[count]; count++) {
+		if (count >= read.errors.count)
+			fail_msg("%s: not said: %s", text, wanted[count]);
+		assert_string_equal(read.errors.list[count].text, wanted[count]);
+	}
+	if (read.errors.count != count)
+		fail_msg("%s: said as well: %s", text, read.errors.list[count].text);
+	read_deinit(&read);
+}
+
+/* ---- the grammar ---- */
+
+static void nothing_is_a_good_configuration(void **state unused_)
+{
+	struct read read;
+
+	assert_int_equal(read_text(&read, ""), 0);
+	assert_string_equal(conf_word(read.conf, SETTING_trust), CONF_TRUST);
+	assert_int_equal(conf_get(read.conf, SETTING_min_version)->number, TLSB_TLS_1_2);
+	assert_int_equal(conf_get(read.conf, SETTING_allow_insecure)->number, 0);
+	assert_int_equal(conf_get(read.conf, SETTING_ciphers)->count, CONF_CIPHER_COUNT);
+	read_deinit(&read);
+	accepts("\n\n# a remark\n// one\n/* and\n one */\n");
+}
+
+static void all_ways_to_write_a_value_are_one(void **state unused_)
+{
+	const char *const ways[] = {
+		"trust=/a/b", "trust = \"/a/b\"", "trust = '/a/b'\r\n", "trust\n=\n{ /a/b }",
+		"trust = \"\\x2fa\\057b\" # as octal and hexadecimal numbers",
+	};
+	struct read read;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
+		assert_int_equal(read_text(&read, ways[i]), 0);
+		assert_string_equal(conf_word(read.conf, SETTING_trust), "/a/b");
+		read_deinit(&read);
+	}
+}
+
+static void errors_are_all_told_with_their_lines(void **state unused_)
+{
+	refuses("min-version = TLSv1.4\n"
+		"trsut = /x\n"
+		"\n"
+		"allow-insecure = maybe\n"
+		"min_version = TLSv1.3\n"
+		"ciphers = { \"TLS_AES_256_GCM_SHA384\",\n"
+		"            \"TLS_AES_256_GCM_SHA348\" }\n"
+		"completely-unlike = { }\n",
+		"t:1: min-version: \"TLSv1.4\" is neither TLSv1.2 nor TLSv1.3; did you mean TLSv1.2?",
+		"t:2: trsut: there is no such setting; did you mean trust?",
+		"t:4: allow-insecure: \"maybe\" is neither no nor yes",
+		"t:5: min_version: there is no such setting; did you mean min-version?",
+		"t:7: ciphers: \"TLS_AES_256_GCM_SHA348\" is no cipher suite that can be used; "
+		"did you mean TLS_AES_256_GCM_SHA384?",
+		"t:8: completely-unlike: there is no such setting");
+}
+
+static void sections_that_do_not_exist_are_passed_over(void **state unused_)
+{
+	refuses("server \"x\" {\n  name = y\n  trust = /x\n}\n"
+		"log {\n  file = { a, b }\n}\n"
+		"min-version = TLSv1.1\n",
+		"t:1: server: there is no such setting",
+		"t:5: log: there is no such setting",
+		"t:8: min-version: \"TLSv1.1\" is neither TLSv1.2 nor TLSv1.3; did you mean TLSv1.2?");
+}
+
+static void a_setting_is_set_once(void **state unused_)
+{
+	struct read read;
+
+	refuses("trust = /a\ntrust = /b\n", "t:2: trust: is set already, at t:1");
+	refuses("trust = { /a, /b }", "t:1: trust: takes one value, and not 2");
+	refuses("trust = /a\ntrust += /b", "t:2: trust: takes one value, and not 2");
+	refuses("trust = {}", "t:1: trust: there is nothing behind it");
+	read_begin(&read);
+	assert_int_equal(read_more(&read, "a", "trust = /a\n"), 0);
+	assert_int_equal(read_more(&read, "b", "\n\ntrust = /b\n"), 0);
+	assert_int_equal(read_end(&read), -EINVAL);
+	assert_string_equal(read.errors.list[0].text, "b:3: trust: is set already, at a:1");
+	read_deinit(&read);
+}
+
+static void errors_come_in_the_order_of_the_files(void **state unused_)
+{
+	struct read read;
+
+	read_begin(&read);
+	assert_int_equal(read_more(&read, "z", "x-1 = 1\nmin-version = x\n"), 0);
+	assert_int_equal(read_more(&read, "a", "\n\"\n"), 0);
+	assert_int_equal(read_end(&read), -EINVAL);
+	assert_int_equal(read.errors.count, 3);
+	assert_non_null(strstr(read.errors.list[0].text, "z:1: x-1"));
+	assert_non_null(strstr(read.errors.list[1].text, "z:2: min-version"));
+	assert_non_null(strstr(read.errors.list[2].text, "a:2: these quotes"));
+	read_deinit(&read);
+}
+
+static void what_libconfuse_would_drop_is_refused(void **state unused_)
+{
+	char text[] = "trust = /a\nx";
+
+	refuses("trust = /a*", "t:1: a word with * in it must be in quotes");
+	refuses("trust = /a+b", "t:1: a word with this character in it must be in quotes");
+	refuses("trust = /", "t:1: a word with this character in it must be in quotes");
+	refuses("trust = \"${HOME}\"", "t:1: ${...} is not replaced by anything here: leave it out");
+	refuses("\ntrust = ${HOME}", "t:2: ${...} is not replaced by anything here: leave it out");
+	refuses("trust = \"/a\nb\"", "t:1: these quotes are not closed on the same line",
+		"t:2: these quotes are not closed");
+	refuses("trust = '/a", "t:1: these quotes are not closed");
+	refuses("/* trust = \n/a", "t:1: this remark has no end");
+	refuses("trust = \"/a\\nb\"", "t:1: trust: \"/a\\x0ab\" has a control character in it");
+	text[10] = '\0';
+	{
+		struct read read;
+
+		read_begin(&read);
+		assert_int_equal(conf_add(read.conf, "t", text, sizeof(text) - 1, &read.errors), 0);
+		assert_string_equal(read.errors.list[0].text, "t: this is no text: there is a NUL in it");
+		read_deinit(&read);
+	}
+	/* An open quotation in one file is none in the next. */
+	refuses("\"", "t:1: these quotes are not closed");
+	accepts("trust = /a\n");
+}
+
+static void nothing_is_included_or_run(void **state unused_)
+{
+	refuses("include(\"/etc/passwd\")", "t:1: include: there is no such setting",
+		"t:1: missing opening brace for section 'include'");
+}
+
+static void grammar_errors_end_a_file(void **state unused_)
+{
+	refuses("trust /a\nmin-version = x\n", "t:1: missing equal sign after option 'trust'");
+	refuses("}\n", "t:1: unexpected closing brace");
+	refuses("min-version = x\ntrust = {\n",
+		"t:1: min-version: \"x\" is neither TLSv1.2 nor TLSv1.3", "t:3: premature end of file");
+}
+
+/* ---- values ---- */
+
+static void every_setting_takes_what_is_within_its_bounds(void **state unused_)
+{
+	for (unsigned i = 0; i < SETTING_COUNT; i++) {
+		const struct setting_info *info = &setting_info[i];
+		char text[256];
+
+		assert_true(strlen(info->doc) > 10 && strlen(info->name) < 32);
+		snprintf(text, sizeof(text), "%s = {}", info->name);
+		if (info->least > 0 && (info->where & G))
+			assert_true(info->most >= info->least);
+		switch (info->type) {
+		case PATH:
+			snprintf(text, sizeof(text), "%s = \"/\"", info->name);
+			accepts(text);
+			break;
+		case VERSION:
+			snprintf(text, sizeof(text), "%s = TLSv1.2", info->name);
+			accepts(text);
+			snprintf(text, sizeof(text), "%s = TLSv1.3", info->name);
+			accepts(text);
+			break;
+		case YESNO:
+			snprintf(text, sizeof(text), "%s = yes", info->name);
+			accepts(text);
+			snprintf(text, sizeof(text), "%s = no", info->name);
+			accepts(text);
+			break;
+		case CIPHERS:
+			for (unsigned j = 0; j < CONF_CIPHER_COUNT; j++) {
+				snprintf(text, sizeof(text), "%s = %s", info->name,
+					 cipher_info[j].name);
+				accepts(text);
+			}
+			break;
+		}
+	}
+}
+
+static void values_beyond_their_bounds_are_refused(void **state unused_)
+{
+	refuses("trust = a", "t:1: trust: \"a\" does not begin with /: it would depend on where the "
+			     "daemon starts");
+	refuses("trust = \"\"", "t:1: trust: \"\" does not begin with /: it would depend on where the "
+				"daemon starts");
+	refuses("min-version = tlsv1.3",
+		"t:1: min-version: \"tlsv1.3\" is neither TLSv1.2 nor TLSv1.3; did you mean TLSv1.3?");
+	refuses("ciphers = {}", "t:1: ciphers: there is nothing behind it");
+	refuses("ciphers = { TLS_AES_128_GCM_SHA256, TLS_AES_128_GCM_SHA256 }",
+		"t:1: ciphers: \"TLS_AES_128_GCM_SHA256\" is there twice");
+	refuses("allow-insecure = 1", "t:1: allow-insecure: \"1\" is neither no nor yes");
+	refuses("ciphers = ECDHE-RSA-AES128-GCM-SHA256\nmin-version = TLSv1.3",
+		"t:1: ciphers: none of them can be used with TLSv1.3");
+}
+
+static void the_command_line_beats_the_file(void **state unused_)
+{
+	struct read read;
+
+	assert_int_equal(read_text(&read, "trust = /a\nallow-insecure = no"), 0);
+	assert_int_equal(conf_override(read.conf, SETTING_trust, "/b", &read.errors), 0);
+	assert_int_equal(conf_override(read.conf, SETTING_allow_insecure, "yes", &read.errors), 0);
+	assert_string_equal(conf_word(read.conf, SETTING_trust), "/b");
+	assert_int_equal(conf_get(read.conf, SETTING_allow_insecure)->number, 1);
+	assert_int_equal(conf_override(read.conf, SETTING_trust, "b", &read.errors), -EINVAL);
+	read_deinit(&read);
+}
+
+/* What is in force, as text; the caller frees it. */
+static char *dump(const struct conf *conf)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *stream = open_memstream(&text, &len);
+
+	assert_non_null(stream);
+	conf_dump(conf, stream);
+	assert_int_equal(fclose(stream), 0);
+	return text;
+}
+
+static void says_the_same_again(const char *text)
+{
+	struct read read, again;
+	char *first, *second;
+
+	assert_int_equal(read_text(&read, text), 0);
+	first = dump(read.conf);
+	if (read_text(&again, first) != 0)
+		fail_msg("%s: %s", first, again.errors.list[0].text);
+	second = dump(again.conf);
+	assert_string_equal(first, second);
+	free(first);
+	free(second);
+	read_deinit(&read);
+	read_deinit(&again);
+}
+
+static void what_is_printed_says_the_same_again(void **state unused_)
+{
+	says_the_same_again("");
+	says_the_same_again("trust = \"/a b\\\"c\\\\d'e#f//g/*h\"\n");
+	says_the_same_again("min-version = TLSv1.3\nallow-insecure = yes\n"
+			    "ciphers = { TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384 }");
+}
+
+static void the_nearest_word_is_near(void **state unused_)
+{
+	const char *const words[][3] = {
+		/* meant, written, found */
+		{ "trust", "turst", "trust" },
+		{ "trust", "TRUST", "trust" },
+		{ "trust", "trus", "trust" },
+		{ "trust", "ttrust", "trust" },
+		{ "trust", "xyzzy", NULL },
+		{ "no", "maybe", NULL },
+		{ "allow-insecure", "allow_insecure", "allow-insecure" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+		struct nearest nearest = { .word = words[i][1] };
+
+		nearest_try(&nearest, words[i][0]);
+		if (words[i][2])
+			assert_string_equal(nearest.best, words[i][2]);
+		else
+			assert_null(nearest.best);
+	}
+}
+
+/* The table of cipher suites is what the worker's OpenSSL has, no more and no less. */
+static void ciphers_are_those_of_the_worker(void **state unused_)
+{
+	struct tls tls = { 0 };
+	STACK_OF(SSL_CIPHER) *have;
+
+	assert_int_equal(tls_prepare(&tls), 0);
+	have = SSL_CTX_get_ciphers(tls.ctx);
+	assert_int_equal(sk_SSL_CIPHER_num(have), CONF_CIPHER_COUNT);
+	for (int i = 0; i < CONF_CIPHER_COUNT; i++)
+		assert_string_equal(SSL_CIPHER_get_name(sk_SSL_CIPHER_value(have, i)),
+				    cipher_info[i].name);
+	tls_deinit(&tls);
+}
+
+/* Random text, and good text with random errors: an answer, and nothing else. */
+static void random_text_does_no_harm(void **state unused_)
+{
+	static const char good[] = "trust = \"/a\" # x\nciphers = { TLS_AES_128_GCM_SHA256 }\n"
+				   "/* y */ min-version = TLSv1.3\nallow-insecure = 'no'\n";
+	static const char letters[] = "ab{}()=+,\"'\\/*#$\n \tx0";
+	uint64_t seed = 7;
+
+	for (int i = 0; i < 3000; i++) {
+		char text[sizeof(good)];
+		struct read read;
+
+		memcpy(text, good, sizeof(good));
+		for (uint64_t n = testing_random(&seed) % 4; n > 0; n--)
+			text[testing_random(&seed) % (sizeof(text) - 1)] =
+				letters[testing_random(&seed) % (sizeof(letters) - 1)];
+		if (i % 3 == 0) {
+			for (size_t at = 0; at < sizeof(text) - 1; at++)
+				text[at] = letters[testing_random(&seed) % (sizeof(letters) - 1)];
+		}
+		if (read_text(&read, text) == 0)
+			says_the_same_again(text);
+		read_deinit(&read);
+	}
+	accepts(good);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(nothing_is_a_good_configuration),
+		TEST(all_ways_to_write_a_value_are_one),
+		TEST(errors_are_all_told_with_their_lines),
+		TEST(sections_that_do_not_exist_are_passed_over),
+		TEST(a_setting_is_set_once),
+		TEST(errors_come_in_the_order_of_the_files),
+		TEST(what_libconfuse_would_drop_is_refused),
+		TEST(nothing_is_included_or_run),
+		TEST(grammar_errors_end_a_file),
+		TEST(every_setting_takes_what_is_within_its_bounds),
+		TEST(values_beyond_their_bounds_are_refused),
+		TEST(the_command_line_beats_the_file),
+		TEST(what_is_printed_says_the_same_again),
+		TEST(the_nearest_word_is_near),
+		TEST(ciphers_are_those_of_the_worker),
+		TEST(random_text_does_no_harm),
+	};
+
+	return testing_run(tests);
+}
