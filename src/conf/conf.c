@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "conf/parse.h"
 #include "conf/scan.h"
 
@@ -29,6 +30,9 @@ struct conf *conf_free(struct conf *conf)
 		return NULL;
 	scope_deinit(&conf->standard);
 	scope_deinit(&conf->global);
+	for (unsigned i = 0; i < conf->badge_count; i++)
+		scope_deinit(&conf->badges[i].scope);
+	free(conf->badges);
 	for (unsigned i = 0; i < conf->file_count; i++)
 		free(conf->files[i]);
 	free(conf->files);
@@ -69,17 +73,93 @@ static int take_value(struct conf_scope *scope, const struct parsed_value *parse
 	return 0;
 }
 
-static int take_values(struct conf *conf, const struct parsed *parsed, const char *file,
-		       struct conf_errors *errors)
+/* ---- badges ---- */
+
+static bool is_badge_name(const char *name)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				      "._-";
+
+	return name[0] != '\0' && strlen(name) <= LIMIT_BADGE && name[strspn(name, letters)] == '\0';
+}
+
+/* One more, or NULL: no memory, or ERRORS says why. */
+static struct conf_badge *add_badge(struct conf *conf, const struct parsed_section *section,
+				    const char *file, struct conf_errors *errors)
+{
+	const struct conf_place place = { file, section->line };
+	struct conf_badge *badges;
+	char shown[80];
+
+	if (!is_badge_name(section->title)) {
+		conf_error(errors, place, "badge \"%s\": a name has 1 to %d letters, digits, and . _ -",
+			   text_escape_str(shown, sizeof(shown), section->title), LIMIT_BADGE);
+		return NULL;
+	}
+	for (unsigned i = 0; i < conf->badge_count; i++) {
+		if (strcmp(conf->badges[i].name, section->title) == 0) {
+			conf_error(errors, place, "badge \"%s\": is there already, at %s:%u",
+				   section->title, conf->badges[i].place.file,
+				   conf->badges[i].place.line);
+			return NULL;
+		}
+	}
+	if (conf->badge_count == LIMIT_BADGES) {
+		conf_error(errors, place, "badge \"%s\": there are more than %d", section->title,
+			   LIMIT_BADGES);
+		return NULL;
+	}
+	badges = reallocarray(conf->badges, conf->badge_count + 1, sizeof(*badges));
+	if (!badges) {
+		errors->no_memory = true;
+		return NULL;
+	}
+	conf->badges = badges;
+	badges += conf->badge_count++;
+	*badges = (struct conf_badge){ .number = conf->badge_count, .place = place };
+	text_copy(badges->name, sizeof(badges->name), section->title);
+	return badges;
+}
+
+/* Of one section, or of none of them. */
+static int take_values(struct conf_scope *scope, const struct parsed *parsed, unsigned section,
+		       const char *file, struct conf_errors *errors)
 {
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < parsed->count; i++)
-		r = take_value(&conf->global, &parsed->values[i], file, errors);
-	for (unsigned i = 0; r == 0 && i < SETTING_COUNT; i++) {
-		if (conf->global.values[i].place.file == file)
-			value_check(&conf->global.values[i], &setting_info[i], errors);
+	for (unsigned i = 0; r == 0 && i < parsed->count; i++) {
+		if (parsed->values[i].section == section)
+			r = take_value(scope, &parsed->values[i], file, errors);
 	}
+	for (unsigned i = 0; r == 0 && i < SETTING_COUNT; i++) {
+		if (scope->values[i].place.file == file)
+			value_check(&scope->values[i], &setting_info[i], errors);
+	}
+	return r;
+}
+
+static int take_badge(struct conf *conf, const struct parsed *parsed, unsigned index,
+		      const char *file, struct conf_errors *errors)
+{
+	struct conf_badge *badge = add_badge(conf, &parsed->sections[index], file, errors);
+	int r;
+
+	if (!badge)
+		return errors->no_memory ? -ENOMEM : 0;
+	r = take_values(&badge->scope, parsed, index + 1, file, errors);
+	if (r == 0 && !badge->scope.values[SETTING_match].is_set)
+		conf_error(errors, badge->place, "badge \"%s\": has no match, so it is nobody's",
+			   badge->name);
+	return r;
+}
+
+static int take_all(struct conf *conf, const struct parsed *parsed, const char *file,
+		    struct conf_errors *errors)
+{
+	int r = take_values(&conf->global, parsed, PARSED_GLOBAL, file, errors);
+
+	for (unsigned i = 0; r == 0 && i < parsed->section_count; i++)
+		r = take_badge(conf, parsed, i, file, errors);
 	return r;
 }
 
@@ -97,23 +177,36 @@ int conf_add(struct conf *conf, const char *name, const char *text, size_t len,
 		return 0;
 	r = conf_parse(file, text, &parsed, errors);
 	if (r == 0)
-		r = take_values(conf, &parsed, file, errors);
+		r = take_all(conf, &parsed, file, errors);
 	parsed_deinit(&parsed);
 	return r;
 }
 
-const struct conf_value *conf_get(const struct conf *conf, enum setting setting)
+const struct conf_value *conf_get(const struct conf *conf, const struct conf_badge *badge,
+				  enum setting setting)
 {
-	const struct conf_value *value = &conf->global.values[setting];
+	if (badge && badge->scope.values[setting].is_set)
+		return &badge->scope.values[setting];
+	if (conf->global.values[setting].is_set)
+		return &conf->global.values[setting];
+	return &conf->standard.values[setting];
+}
 
-	return value->is_set ? value : &conf->standard.values[setting];
+const struct conf_badge *conf_badge(const struct conf *conf, uint32_t number)
+{
+	for (unsigned i = 0; i < conf->badge_count; i++) {
+		if (conf->badges[i].number == number)
+			return &conf->badges[i];
+	}
+	return NULL;
 }
 
 /* A floor above all the ciphers that are left would let nobody connect. */
-void conf_check(const struct conf *conf, struct conf_errors *errors)
+static void check_ciphers(const struct conf *conf, const struct conf_badge *badge,
+			  struct conf_errors *errors)
 {
-	const struct conf_value *ciphers = conf_get(conf, SETTING_ciphers);
-	const struct conf_value *version = conf_get(conf, SETTING_min_version);
+	const struct conf_value *ciphers = conf_get(conf, badge, SETTING_ciphers);
+	const struct conf_value *version = conf_get(conf, badge, SETTING_min_version);
 	bool usable = false;
 
 	for (unsigned i = 0; i < CONF_CIPHER_COUNT; i++) {
@@ -128,6 +221,11 @@ void conf_check(const struct conf *conf, struct conf_errors *errors)
 			   version->words[0]);
 }
 
+void conf_check(const struct conf *conf, struct conf_errors *errors)
+{
+	check_ciphers(conf, NULL, errors);
+}
+
 int conf_override(struct conf *conf, enum setting setting, const char *word,
 		  struct conf_errors *errors)
 {
@@ -140,9 +238,10 @@ int conf_override(struct conf *conf, enum setting setting, const char *word,
 	return r < 0 ? r : conf_errors_result(errors);
 }
 
-char *conf_list(const struct conf *conf, enum setting setting, char *dst, size_t size)
+char *conf_list(const struct conf *conf, const struct conf_badge *badge, enum setting setting,
+		char *dst, size_t size)
 {
-	const struct conf_value *value = conf_get(conf, setting);
+	const struct conf_value *value = conf_get(conf, badge, setting);
 	size_t len = 0;
 
 	dst[0] = '\0';

@@ -19,8 +19,26 @@ struct conf_scope {
 	struct conf_value values[SETTING_COUNT];
 };
 
+enum match_kind { MATCH_ANY, MATCH_UID, MATCH_GID };
+
+struct conf_match {
+	uint32_t kind; /* enum match_kind */
+	uint32_t id;
+};
+
+struct conf_badge {
+	char name[LIMIT_BADGE + 1];
+	uint32_t number; /* the daemon's, never 0; from there on the badge is called by it */
+	struct conf_place place;
+	struct conf_scope scope;
+	struct conf_match matches[LIMIT_MATCHES]; /* what the words of "match" stand for */
+	unsigned match_count;
+};
+
 struct conf {
 	struct conf_scope standard, global;
+	struct conf_badge *badges; /* in the order of the files; none: each user is a badge of its own */
+	unsigned badge_count;
 	char **files; /* their names: places point to them */
 	unsigned file_count;
 };
@@ -45,17 +63,30 @@ void conf_check(const struct conf *conf, struct conf_errors *errors);
 int conf_override(struct conf *conf, enum setting setting, const char *word,
 		  struct conf_errors *errors);
 
-/* What is in force. */
-const struct conf_value *conf_get(const struct conf *conf, enum setting setting);
+/* What is in force for BADGE; NULL: outside of all badges. */
+const struct conf_value *conf_get(const struct conf *conf, const struct conf_badge *badge,
+				  enum setting setting);
 
 /* Its only word. */
-static inline const char *conf_word(const struct conf *conf, enum setting setting)
+static inline const char *conf_word(const struct conf *conf, const struct conf_badge *badge,
+				    enum setting setting)
 {
-	return conf_get(conf, setting)->words[0];
+	return conf_get(conf, badge, setting)->words[0];
+}
+
+/* Its number; 0 when nothing is set. */
+static inline uint64_t conf_number(const struct conf *conf, const struct conf_badge *badge,
+				   enum setting setting)
+{
+	return conf_get(conf, badge, setting)->number;
 }
 
 /* Its words with colons between them, as OpenSSL has lists of ciphers.  Returns DST. */
-char *conf_list(const struct conf *conf, enum setting setting, char *dst, size_t size);
+char *conf_list(const struct conf *conf, const struct conf_badge *badge, enum setting setting,
+		char *dst, size_t size);
+
+/* The badge of this number, or NULL. */
+const struct conf_badge *conf_badge(const struct conf *conf, uint32_t number);
 
 /* All that is in force, as a configuration that says the same. */
 void conf_dump(const struct conf *conf, FILE *stream);

@@ -12,10 +12,14 @@ static void print_word(const char *word, FILE *stream)
 }
 
 static void print_value(const struct setting_info *info, const struct conf_value *value,
-			FILE *stream)
+			const char *indent, FILE *stream)
 {
-	fprintf(stream, "%s = ", info->name);
-	if (info->most == 1) {
+	if (!value->is_set && !info->standard) {
+		fprintf(stream, "%s# %s is not set\n", indent, info->name);
+		return;
+	}
+	fprintf(stream, "%s%s = ", indent, info->name);
+	if (setting_is_single(info)) {
 		print_word(value->words[0], stream);
 	} else {
 		fputc('{', stream);
@@ -28,10 +32,21 @@ static void print_value(const struct setting_info *info, const struct conf_value
 	fputc('\n', stream);
 }
 
-void conf_dump(const struct conf *conf, FILE *stream)
+static void print_scope(const struct conf *conf, const struct conf_badge *badge, unsigned where,
+			const char *indent, FILE *stream)
 {
 	for (unsigned i = 0; i < SETTING_COUNT; i++) {
-		if (setting_info[i].where & G)
-			print_value(&setting_info[i], conf_get(conf, i), stream);
+		if (setting_info[i].where & where)
+			print_value(&setting_info[i], conf_get(conf, badge, i), indent, stream);
+	}
+}
+
+void conf_dump(const struct conf *conf, FILE *stream)
+{
+	print_scope(conf, NULL, G, "", stream);
+	for (unsigned i = 0; i < conf->badge_count; i++) {
+		fprintf(stream, "\nbadge \"%s\" {\n", conf->badges[i].name);
+		print_scope(conf, &conf->badges[i], B, "\t", stream);
+		fputs("}\n", stream);
 	}
 }

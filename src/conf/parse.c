@@ -9,6 +9,8 @@
 #include "conf/nearest.h"
 #include "conf/settings.h"
 
+#define SECTION "badge"
+
 /* Settings that are in a file but do not exist. */
 #define STRANGERS_MAX 64
 
@@ -25,6 +27,7 @@ struct parser {
 	struct conf_errors *errors;
 	struct parsed *out;
 	cfg_t *root;
+	char *title; /* of the section that is being read, once it has a value */
 	struct stranger strangers[STRANGERS_MAX];
 	unsigned stranger_count;
 	bool again; /* with what was found out, the same file may be read further */
@@ -78,6 +81,8 @@ static int add_value(cfg_t *cfg, const cfg_opt_t *opt, const char *text, bool be
 static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
 	*(const char **)result = "";
+	if (cfg != parsing->root && !parsing->title && !(parsing->title = strdup(cfg_title(cfg))))
+		parsing->errors->no_memory = true;
 	/* "=" has emptied the list, and the place for this value is counted already. */
 	if (add_value(cfg, opt, value, opt->nvalues == 1) == 0)
 		return 0;
@@ -94,7 +99,7 @@ static void complain_of_stranger(const cfg_t *cfg, const char *name)
 	const struct setting_info *elsewhere = find_setting(name);
 	char hint[96];
 
-	if (cfg != parsing->root)
+	if (cfg != parsing->root && strcmp(cfg->name, SECTION) != 0)
 		return; /* in a section that does not exist: that is said */
 	if (conf_errors_has(parsing->errors, place_of(cfg).line))
 		return; /* one of a list's values, or said when it was met first */
@@ -102,6 +107,8 @@ static void complain_of_stranger(const cfg_t *cfg, const char *name)
 		if (setting_info[i].where & where)
 			nearest_try(&nearest, setting_info[i].name);
 	}
+	if (where == G)
+		nearest_try(&nearest, SECTION);
 	if (elsewhere && !(elsewhere->where & where))
 		conf_error(parsing->errors, place_of(cfg), "%s: not a setting of %s", name,
 			   where == G ? "its own: it belongs into a badge"
@@ -184,6 +191,32 @@ static void add_empty_lists(cfg_t *cfg)
 	}
 }
 
+static int out_of_memory(void)
+{
+	parsing->errors->no_memory = true;
+	return -1;
+}
+
+/* "badge NAME { ... }" ends.  One that is there twice takes the first one's place: it is not the last. */
+static int on_section_end(cfg_t *cfg, cfg_opt_t *opt)
+{
+	cfg_t *last = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
+	struct parsed *out = parsing->out;
+	struct parsed_section *sections, section = { .line = place_of(cfg).line };
+
+	add_empty_lists(last);
+	sections = reallocarray(out->sections, out->section_count + 1, sizeof(*sections));
+	if (!sections)
+		return out_of_memory();
+	out->sections = sections;
+	section.title = parsing->title ? parsing->title : strdup(cfg_title(last));
+	parsing->title = NULL;
+	if (!section.title)
+		return out_of_memory();
+	sections[out->section_count++] = section;
+	return 0;
+}
+
 static cfg_opt_t list_option(const char *name, cfg_callback_t parse)
 {
 	const cfg_opt_t option[] = { CFG_STR_LIST_CB(name, NULL, CFGF_NONE, parse) };
@@ -207,6 +240,8 @@ static void fill_options(cfg_opt_t *options, unsigned where, cfg_opt_t *inner)
 		if (setting_info[i].where & where)
 			*options++ = list_option(setting_info[i].name, on_value);
 	}
+	if (inner)
+		*options++ = section_option(SECTION, inner, CFGF_MULTI | CFGF_TITLE);
 	for (unsigned i = 0; i < parsing->stranger_count; i++) {
 		const struct stranger *stranger = &parsing->strangers[i];
 		const struct setting_info *known = find_setting(stranger->name);
@@ -236,10 +271,13 @@ static int read_once(const char *text)
 	if (!parsing->root)
 		return -ENOMEM;
 	cfg_set_error_function(parsing->root, on_error);
+	cfg_set_validate_func(parsing->root, SECTION, on_section_end);
 	r = cfg_parse_buf(parsing->root, text);
 	if (r == CFG_SUCCESS)
 		add_empty_lists(parsing->root);
 	cfg_free(parsing->root);
+	free(parsing->title);
+	parsing->title = NULL;
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "wire/limits.h"
 #include "wire/roles.h"
 
 enum setting {
@@ -17,7 +18,7 @@ enum setting {
 
 enum setting_where { G = 1, B = 2 };
 
-enum setting_type { PATH, VERSION, YESNO, CIPHERS };
+enum setting_type { PATH, VERSION, YESNO, NUMBER, SIZE, CIPHERS, MATCH };
 
 struct setting_info {
 	const char *name;
@@ -30,6 +31,12 @@ struct setting_info {
 };
 
 extern const struct setting_info setting_info[SETTING_COUNT];
+
+/* Whether it has one value, and not a list of them. */
+static inline int setting_is_single(const struct setting_info *info)
+{
+	return info->type < CIPHERS;
+}
 
 #define CONF_TRUST "/etc/ssl/certs/ca-certificates.crt"
 

@@ -94,6 +94,61 @@ static int take_path(const struct setting_info *info, struct conf_place place, c
 	return 0;
 }
 
+/* "10", and for a SIZE also "10K", "10M", "10G". */
+static int take_number(struct conf_value *value, const struct setting_info *info,
+		       struct conf_place place, const char *word, struct conf_errors *errors)
+{
+	static const char units[] = "KMG";
+	size_t digits = strspn(word, "0123456789");
+	const char *unit = word[digits] != '\0' ? strchr(units, word[digits]) : NULL;
+	unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+	uint64_t number = 0;
+	char what[96];
+
+	for (size_t i = 0; i < digits; i++)
+		number = MIN(10 * number + (uint64_t)(word[i] - '0'), (uint64_t)1 << 40);
+	number <<= shift;
+	if (digits == 0 || word[digits + (unit ? 1 : 0)] != '\0' || (unit && info->type != SIZE))
+		return refuse(errors, info, place, word,
+			      info->type == SIZE ? "is no number of bytes, such as 64K, 10M or 1G"
+						 : "is no number", "");
+	if (number < info->least || number > info->most) {
+		snprintf(what, sizeof(what), "is not from %llu to %llu",
+			 (unsigned long long)info->least, (unsigned long long)info->most);
+		return refuse(errors, info, place, word, what, "");
+	}
+	value->number = number;
+	return 0;
+}
+
+/* Whom a name stands for is not known here, only that it is one. */
+static int take_match(const struct setting_info *info, struct conf_place place, const char *word,
+		      struct conf_errors *errors)
+{
+	static const char *const kinds[] = { "user:", "group:", "uid:", "gid:", "any" };
+	const char *colon = strchr(word, ':');
+	size_t len = colon ? (size_t)(colon - word) + 1 : strlen(word);
+	char kind[64], hint[96];
+	struct nearest nearest = { .word = kind };
+	uint32_t id;
+
+	text_copy(kind, MIN(sizeof(kind), len + 1), word);
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+		nearest_try(&nearest, kinds[i]);
+		if (strcmp(kinds[i], kind) != 0)
+			continue;
+		if (colon && word[len] == '\0')
+			return refuse(errors, info, place, word, "has nothing behind the colon", "");
+		if ((strcmp(kind, "uid:") == 0 || strcmp(kind, "gid:") == 0) &&
+		    text_parse_u32(word + len, 0, UINT32_MAX - 1, &id) < 0)
+			return refuse(errors, info, place, word, "has no number behind the colon", "");
+		return 0;
+	}
+	return refuse(errors, info, place, word,
+		      "is none of user:NAME, group:NAME, uid:NUMBER, gid:NUMBER and any",
+		      nearest_hint(&nearest, hint, sizeof(hint)));
+}
+
 /* Nothing that could not be written back, or that would break a line. */
 static bool is_plain(const char *word)
 {
@@ -116,8 +171,13 @@ static int understand(struct conf_value *value, const struct setting_info *info,
 		return choose(versions, ARRAY_SIZE(versions), value, info, place, word, errors);
 	case YESNO:
 		return choose(yes_or_no, ARRAY_SIZE(yes_or_no), value, info, place, word, errors);
+	case NUMBER:
+	case SIZE:
+		return take_number(value, info, place, word, errors);
 	case CIPHERS:
 		return take_cipher(value, info, place, word, errors);
+	case MATCH:
+		return take_match(info, place, word, errors);
 	}
 	return -EINVAL;
 }
@@ -150,14 +210,16 @@ int value_add(struct conf_value *value, const struct setting_info *info, struct 
 void value_check(const struct conf_value *value, const struct setting_info *info,
 		 struct conf_errors *errors)
 {
+	bool single = setting_is_single(info);
+
 	if (!value->is_set)
 		return;
-	if (value->count < info->least && !conf_errors_has(errors, value->place.line))
+	if (value->count < (single ? 1 : info->least) && !conf_errors_has(errors, value->place.line))
 		conf_error(errors, value->place, "%s: there is nothing behind it", info->name);
-	else if (value->count > info->most && info->most == 1)
+	else if (value->count > 1 && single)
 		conf_error(errors, value->place, "%s: takes one value, and not %u", info->name,
 			   value->count);
-	else if (value->count > info->most)
+	else if (!single && value->count > info->most)
 		conf_error(errors, value->place, "%s: more than %llu of them", info->name,
 			   (unsigned long long)info->most);
 }

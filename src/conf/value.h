@@ -12,7 +12,7 @@ struct conf_value {
 	struct conf_place place; /* of its last word */
 	char **words;            /* as they were written */
 	unsigned count;
-	uint64_t number; /* of the last one: VERSION (as in tlsbroker.h), YESNO */
+	uint64_t number; /* of the last one: VERSION (as in tlsbroker.h), YESNO, NUMBER, SIZE */
 };
 
 /* One more word.  What is wrong with it goes to ERRORS; only then it is left out.  0 or -ENOMEM. */

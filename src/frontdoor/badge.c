@@ -1,6 +1,7 @@
 #include "frontdoor/badge.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -8,20 +9,20 @@
 #include "frontdoor/door.h"
 #include "frontdoor/waiting.h"
 
-struct badge *badge_find(struct frontdoor *frontdoor, uint32_t uid)
+struct badge *badge_find(struct frontdoor *frontdoor, uint32_t uid, uint32_t number)
 {
 	struct badge *badge;
 
 	LIST_FOREACH(badge, &frontdoor->badges[uid % BADGE_BUCKETS], in_bucket) {
-		if (badge->uid == uid)
+		if (badge->uid == uid && badge->number == number)
 			return badge;
 	}
 	return NULL;
 }
 
-struct badge *badge_get(struct frontdoor *frontdoor, uint32_t uid)
+struct badge *badge_get(struct frontdoor *frontdoor, uint32_t uid, uint32_t number)
 {
-	struct badge *badge = badge_find(frontdoor, uid);
+	struct badge *badge = badge_find(frontdoor, uid, number);
 
 	if (badge)
 		return badge;
@@ -30,6 +31,7 @@ struct badge *badge_get(struct frontdoor *frontdoor, uint32_t uid)
 		return NULL;
 	badge->frontdoor = frontdoor;
 	badge->uid = uid;
+	badge->number = number;
 	TAILQ_INIT(&badge->waiting);
 	LIST_INSERT_HEAD(&frontdoor->badges[uid % BADGE_BUCKETS], badge, in_bucket);
 	return badge;
@@ -46,10 +48,29 @@ void badge_release(struct badge *badge)
 static void tell_supervisor(struct badge *badge, uint32_t type)
 {
 	/* The bodies of WORKER_WANTED and WORKER_RETIRE are the same: whose worker. */
-	const struct msg_worker_wanted body = { .uid = badge->uid };
+	const struct msg_worker_wanted body = { .uid = badge->uid, .badge = badge->number };
 
 	_Static_assert(sizeof(struct msg_worker_wanted) == sizeof(struct msg_worker_retire), "");
 	chan_send_body(&badge->frontdoor->child->supervisor, type, &body);
+}
+
+char *badge_title(const struct badge *badge, char *dst, size_t size)
+{
+	const struct rule *rule = rules_of(&badge->frontdoor->rules, badge->number);
+
+	if (rule)
+		snprintf(dst, size, "badge %s, user %u", rule->name, badge->uid);
+	else
+		snprintf(dst, size, "user %u", badge->uid);
+	return dst;
+}
+
+uint32_t badge_max_connections(const struct badge *badge)
+{
+	const struct rules *rules = &badge->frontdoor->rules;
+	const struct rule *rule = rules_of(rules, badge->number);
+
+	return rule ? rule->max_connections : rules->max_connections;
 }
 
 void badge_want_worker(struct badge *badge)

@@ -69,10 +69,38 @@ static int on_listen(struct chan *chan, struct msg *msg)
 	return frontdoor->draining ? 0 : door_open(frontdoor, msg_take_fd(msg, 0));
 }
 
+/* All of the new rules at once, in place of all of the old ones. */
+static void rules_have_come(struct frontdoor *frontdoor)
+{
+	rules_deinit(&frontdoor->rules);
+	frontdoor->rules = frontdoor->coming;
+	frontdoor->coming = (struct rules){ .list = NULL };
+}
+
+static int on_badge_rules(struct chan *chan, struct msg *msg)
+{
+	struct frontdoor *frontdoor = frontdoor_of(chan);
+	int r = rules_begin(&frontdoor->coming, msg->body);
+
+	if (r == 0 && rules_are_complete(&frontdoor->coming))
+		rules_have_come(frontdoor);
+	return r;
+}
+
+static int on_badge_rule(struct chan *chan, struct msg *msg)
+{
+	struct frontdoor *frontdoor = frontdoor_of(chan);
+	int r = rules_add(&frontdoor->coming, msg);
+
+	if (r == 0 && rules_are_complete(&frontdoor->coming))
+		rules_have_come(frontdoor);
+	return r;
+}
+
 static int on_worker_chan(struct chan *chan, struct msg *msg)
 {
 	const struct msg_worker_chan *body = msg->body;
-	struct badge *badge = badge_get(frontdoor_of(chan), body->uid);
+	struct badge *badge = badge_get(frontdoor_of(chan), body->uid, body->badge);
 
 	if (!badge)
 		return 0; /* its channel closes, and with it the worker's hope of clients */
@@ -89,7 +117,7 @@ static int on_worker_none(struct chan *chan, struct msg *msg)
 {
 	const struct msg_worker_none *body = msg->body;
 	struct frontdoor *frontdoor = frontdoor_of(chan);
-	struct badge *badge = badge_find(frontdoor, body->uid);
+	struct badge *badge = badge_find(frontdoor, body->uid, body->badge);
 
 	if (!badge || badge->worker != WORKER_ASKED)
 		return 0;
@@ -118,6 +146,8 @@ static int on_drain(struct chan *chan, struct msg *msg unused_)
 static chan_handler *const handlers[MSG_COUNT] = {
 	[MSG_START] = child_on_start,
 	[MSG_LISTEN] = on_listen,
+	[MSG_BADGE_RULES] = on_badge_rules,
+	[MSG_BADGE_RULE] = on_badge_rule,
 	[MSG_WORKER_CHAN] = on_worker_chan,
 	[MSG_WORKER_NONE] = on_worker_none,
 	[MSG_DRAIN] = on_drain,
@@ -132,6 +162,8 @@ static void stop(struct child *child)
 	waiting_refuse_all(frontdoor, TLSB_E_STOPPING, error_info(TLSB_E_STOPPING)->text);
 	door_close(frontdoor);
 	badge_forget_all(frontdoor);
+	rules_deinit(&frontdoor->rules);
+	rules_deinit(&frontdoor->coming);
 	if (frontdoor->expiry)
 		event_free(frontdoor->expiry);
 	if (frontdoor->retry)
@@ -152,6 +184,7 @@ static int start(struct child *child)
 	if (!frontdoor)
 		return -ENOMEM;
 	frontdoor->child = child;
+	rules_deinit(&frontdoor->rules);
 	frontdoor->door = (struct door){ .fd = -1, .reserve = -1 };
 	TAILQ_INIT(&frontdoor->idle);
 	TAILQ_INIT(&frontdoor->waiting);

@@ -4,7 +4,8 @@
  *   frontdoor.c   the role: messages from the supervisor, the timers
  *   door.c        the listening socket
  *   waiting.c     quotas; clients that wait for their worker
- *   badge.c       a badge, its worker's channel and the clients it was handed
+ *   rules.c       who has which badge
+ *   badge.c       a badge of a user, its worker's channel and the clients it was handed
  *   handed.c      which those are
  *   caller.c      a client's socket, and the one thing ever said to it
  */
@@ -16,6 +17,7 @@
 #include <sys/socket.h>
 
 #include "frontdoor/handed.h"
+#include "frontdoor/rules.h"
 #include "role/role.h"
 
 #define BADGE_BUCKETS 256
@@ -44,12 +46,12 @@ enum worker_state {
 	WORKER_SERVING,
 };
 
-/* Until there is a policy, each uid is a badge. */
+/* A badge of one user: a badge that several users have is one of these for each. */
 struct badge {
 	LIST_ENTRY(badge) in_bucket;
 	TAILQ_ENTRY(badge) in_idle;
 	struct frontdoor *frontdoor;
-	uint32_t uid;
+	uint32_t uid, number;
 	enum worker_state worker;
 	struct chan chan; /* while SERVING; owner: this badge */
 	struct handed handed;
@@ -75,6 +77,7 @@ struct refusal {
 
 struct frontdoor {
 	struct child *child;
+	struct rules rules, coming; /* in force; and those that are on their way */
 	struct door door;
 	struct refusal refusals[BADGE_BUCKETS];
 	LIST_HEAD(, badge) badges[BADGE_BUCKETS];

@@ -117,11 +117,13 @@ static enum tlsb_error place(struct badge *badge, int fd, const struct ucred *pe
 			     char text[LIMIT_TEXT + 1])
 {
 	unsigned held = handed_count(&badge->handed) + badge->waiting_count;
+	uint32_t most = badge_max_connections(badge);
+	char title[LIMIT_BADGE + 32];
 
-	if (held >= LIMIT_CLIENTS_PER_UID) {
+	if (held >= most) {
 		snprintf(text, LIMIT_TEXT + 1,
-			 "user %u has %u clients connected to the broker; the limit is %d",
-			 peer->uid, held, LIMIT_CLIENTS_PER_UID);
+			 "max-connections: %s has %u clients connected to the broker; the limit is %u",
+			 badge_title(badge, title, sizeof(title)), held, most);
 		return TLSB_E_QUOTA;
 	}
 	/* Nobody overtakes. */
@@ -140,10 +142,19 @@ static enum tlsb_error place(struct badge *badge, int fd, const struct ucred *pe
 
 void waiting_admit(struct frontdoor *frontdoor, int fd, const struct ucred *peer)
 {
-	struct badge *badge = badge_get(frontdoor, peer->uid);
 	char text[LIMIT_TEXT + 1];
 	enum tlsb_error error;
+	struct badge *badge;
+	uint32_t number;
+	int r = rules_find(&frontdoor->rules, fd, peer, &number);
 
+	if (r == -EACCES) {
+		snprintf(text, sizeof(text), "match: no badge of the configuration is for user %u",
+			 peer->uid);
+		caller_refuse(frontdoor, fd, peer, TLSB_E_POLICY, text);
+		return;
+	}
+	badge = r == 0 ? badge_get(frontdoor, peer->uid, number) : NULL;
 	if (!badge) {
 		caller_refuse(frontdoor, fd, peer, TLSB_E_RESOURCES,
 			      error_info(TLSB_E_RESOURCES)->text);

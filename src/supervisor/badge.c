@@ -1,7 +1,6 @@
 #include "supervisor/badge.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "base/fd.h"
 #include "supervisor/supervisor.h"
@@ -13,21 +12,24 @@ static struct station *station_of(struct supervisor *supervisor, enum role role)
 
 /* The far end, which is consumed, to the role that has to know whose it is. */
 static void send_far_end(struct supervisor *supervisor, enum role role, const struct chan *worker,
-			 uint32_t uid, int fd)
+			 uint32_t uid, uint32_t badge, int fd)
 {
 	const struct process *process = worker->owner;
-	const struct msg_worker_chan body = { .uid = uid, .pid = (uint32_t)process->pid };
+	const struct msg_worker_chan body = { .uid = uid, .badge = badge,
+					      .pid = (uint32_t)process->pid };
 
 	station_send(station_of(supervisor, role), MSG_WORKER_CHAN, &body, &fd);
 }
 
-int badge_give(struct supervisor *supervisor, struct chan *worker, uint32_t uid)
+int badge_give(struct supervisor *supervisor, struct chan *worker, uint32_t uid, uint32_t badge)
 {
-	const struct msg_badge body = { .uid = uid };
+	const struct msg_badge body = { .uid = uid, .badge = badge };
 	int frontdoor[2], connector[2], r;
 	char name[LIMIT_BADGE + 1];
 
-	r = fd_seqpacket_pair(frontdoor);
+	r = policy_send_worker(&supervisor->policy, badge, worker);
+	if (r == 0)
+		r = fd_seqpacket_pair(frontdoor);
 	if (r < 0)
 		return r;
 	r = fd_seqpacket_pair(connector);
@@ -36,20 +38,21 @@ int badge_give(struct supervisor *supervisor, struct chan *worker, uint32_t uid)
 		fd_close(frontdoor[1]);
 		return r;
 	}
-	r = snprintf(name, sizeof(name), "uid:%" PRIu32, uid);
-	r = chan_send(worker, MSG_BADGE, &body, name, (size_t)r,
+	policy_badge_name(&supervisor->policy, badge, uid, name);
+	r = chan_send(worker, MSG_BADGE, &body, name, strlen(name),
 		      (int[]){ frontdoor[0], connector[0] });
 	if (r < 0) {
 		fd_close(frontdoor[1]);
 		fd_close(connector[1]);
 		return r;
 	}
-	send_far_end(supervisor, ROLE_FRONTDOOR, worker, uid, frontdoor[1]);
-	send_far_end(supervisor, ROLE_CONNECTOR, worker, uid, connector[1]);
+	send_far_end(supervisor, ROLE_FRONTDOOR, worker, uid, badge, frontdoor[1]);
+	send_far_end(supervisor, ROLE_CONNECTOR, worker, uid, badge, connector[1]);
 	return 0;
 }
 
-int badge_renew(struct supervisor *supervisor, struct chan *worker, uint32_t uid, enum role role)
+int badge_renew(struct supervisor *supervisor, struct chan *worker, uint32_t uid, uint32_t badge,
+		enum role role)
 {
 	const uint32_t type = role == ROLE_FRONTDOOR ? MSG_FRONTDOOR_CHAN : MSG_CONNECTOR_CHAN;
 	const struct msg_empty body = { 0 };
@@ -62,6 +65,6 @@ int badge_renew(struct supervisor *supervisor, struct chan *worker, uint32_t uid
 		fd_close(pair[1]);
 		return r;
 	}
-	send_far_end(supervisor, role, worker, uid, pair[1]);
+	send_far_end(supervisor, role, worker, uid, badge, pair[1]);
 	return 0;
 }

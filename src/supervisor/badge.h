@@ -10,10 +10,12 @@
 
 struct supervisor;
 
-/* Make a worker without a badge this user's.  0; -EPIPE: it has gone; or -errno. */
-int badge_give(struct supervisor *supervisor, struct chan *worker, uint32_t uid);
+/* Make a worker without a badge this user's, with the badge of this number.  0; -EPIPE: it has gone; or -errno. */
+int badge_give(struct supervisor *supervisor, struct chan *worker, uint32_t uid,
+	       uint32_t badge);
 
 /* A new channel between a worker and ROLE, in place of one that broke.  As badge_give(). */
-int badge_renew(struct supervisor *supervisor, struct chan *worker, uint32_t uid, enum role role);
+int badge_renew(struct supervisor *supervisor, struct chan *worker, uint32_t uid,
+		uint32_t badge, enum role role);
 
 #endif

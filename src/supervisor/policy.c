@@ -9,8 +9,10 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "supervisor/files.h"
 #include "supervisor/identity.h"
+#include "supervisor/users.h"
 
 static const char *file_of(const struct options *options)
 {
@@ -120,7 +122,7 @@ static int read_conf(const struct options *options, struct conf *conf, struct co
 
 static void load_trust(const struct conf *conf, struct trustfile *trust, struct conf_errors *errors)
 {
-	const struct conf_value *value = conf_get(conf, SETTING_trust);
+	const struct conf_value *value = conf_get(conf, NULL, SETTING_trust);
 	struct failure failure;
 
 	if (value->count == 0)
@@ -130,7 +132,25 @@ static void load_trust(const struct conf *conf, struct trustfile *trust, struct 
 		conf_error(errors, value->place, "trust: %s", failure.text);
 }
 
-int policy_load(const struct options *options, struct policy *ret, struct conf_errors *errors)
+/* Who is called as before is who he was before. */
+static void number_badges(struct policy *policy, const struct policy *before)
+{
+	policy->last_badge = before ? before->last_badge : 0;
+	for (unsigned i = 0; i < policy->conf->badge_count; i++) {
+		struct conf_badge *badge = &policy->conf->badges[i];
+
+		badge->number = 0;
+		for (unsigned j = 0; before && j < before->conf->badge_count; j++) {
+			if (strcmp(before->conf->badges[j].name, badge->name) == 0)
+				badge->number = before->conf->badges[j].number;
+		}
+		if (badge->number == 0)
+			badge->number = ++policy->last_badge;
+	}
+}
+
+int policy_load(const struct options *options, const struct policy *before, struct policy *ret,
+		struct conf_errors *errors)
 {
 	struct policy policy = POLICY_NONE;
 	int r;
@@ -138,15 +158,19 @@ int policy_load(const struct options *options, struct policy *ret, struct conf_e
 	policy.conf = conf_new();
 	r = policy.conf ? read_conf(options, policy.conf, errors) : -ENOMEM;
 	if (r == 0)
+		r = users_resolve(policy.conf, errors);
+	if (r == 0)
 		load_trust(policy.conf, &policy.trust, errors);
 	conf_errors_sort(errors);
 	if (r == 0)
 		r = conf_errors_result(errors);
-	if (r < 0)
+	if (r < 0) {
 		policy_deinit(&policy);
-	else
-		*ret = policy;
-	return r;
+		return r;
+	}
+	number_badges(&policy, before);
+	*ret = policy;
+	return 0;
 }
 
 void policy_deinit(struct policy *policy)
@@ -183,7 +207,7 @@ int policy_main(const struct options *options)
 		r = identity_assume(&identity, &failure);
 	conf_errors_init(&errors);
 	if (r == 0) {
-		r = policy_load(options, &policy, &errors);
+		r = policy_load(options, NULL, &policy, &errors);
 		if (r < 0)
 			policy_fail(&errors, r, &failure);
 	}
@@ -198,19 +222,73 @@ int policy_main(const struct options *options)
 	return r == 0 && fflush(stdout) == 0 ? 0 : 1;
 }
 
-int policy_send_worker(const struct policy *policy, struct chan *worker)
+bool policy_has_badge(const struct policy *policy, uint32_t badge)
+{
+	return badge == 0 ? policy->conf->badge_count == 0 : conf_badge(policy->conf, badge) != NULL;
+}
+
+char *policy_badge_name(const struct policy *policy, uint32_t badge, uint32_t uid,
+			char dst[LIMIT_BADGE + 1])
+{
+	const struct conf_badge *named = badge ? conf_badge(policy->conf, badge) : NULL;
+
+	if (named)
+		return text_copy(dst, LIMIT_BADGE + 1, named->name);
+	if (badge)
+		snprintf(dst, LIMIT_BADGE + 1, "badge %u, which has gone", badge);
+	else
+		snprintf(dst, LIMIT_BADGE + 1, "uid:%u", uid);
+	return dst;
+}
+
+int policy_send_worker(const struct policy *policy, uint32_t number, struct chan *worker)
 {
 	const struct conf *conf = policy->conf;
+	const struct conf_badge *badge = number ? conf_badge(conf, number) : NULL;
 	const struct msg_policy body = {
-		.version_min = (uint16_t)conf_get(conf, SETTING_min_version)->number,
-		.flags = conf_get(conf, SETTING_allow_insecure)->number ? POLICY_MAY_SKIP_VERIFY : 0,
+		.version_min = (uint16_t)conf_number(conf, badge, SETTING_min_version),
+		.flags = conf_number(conf, badge, SETTING_allow_insecure) ? POLICY_MAY_SKIP_VERIFY
+									    : 0,
+		.max_sessions = (uint32_t)conf_number(conf, badge, SETTING_max_sessions),
+		.max_session_rate = (uint32_t)conf_number(conf, badge, SETTING_max_session_rate),
+		.max_memory = conf_number(conf, badge, SETTING_max_memory),
 	};
 	char ciphers[LIMIT_CIPHERS + 1];
 	int r;
 
-	conf_list(conf, SETTING_ciphers, ciphers, sizeof(ciphers));
+	conf_list(conf, badge, SETTING_ciphers, ciphers, sizeof(ciphers));
 	r = chan_send(worker, MSG_POLICY, &body, ciphers, strlen(ciphers), NULL);
-	if (r < 0 && r != -EPIPE) /* one that has gone is noticed as such */
-		return r;
-	return trustfile_send(&policy->trust, worker);
+	return r < 0 ? r : trustfile_send(&policy->trust, worker);
+}
+
+_Static_assert(LIMIT_RULE == LIMIT_BADGE + LIMIT_MATCHES * sizeof(struct conf_match),
+	       "a badge with all its matches is one message");
+
+static void send_rule(const struct conf *conf, const struct conf_badge *badge,
+		      struct chan *frontdoor)
+{
+	const struct msg_badge_rule body = {
+		.badge = badge->number,
+		.max_connections = (uint32_t)conf_number(conf, badge, SETTING_max_connections),
+		.match_count = badge->match_count,
+	};
+	size_t name_len = strlen(badge->name), len = badge->match_count * sizeof(*badge->matches);
+	char tail[LIMIT_RULE];
+
+	memcpy(tail, badge->name, name_len);
+	memcpy(tail + name_len, badge->matches, len);
+	chan_send(frontdoor, MSG_BADGE_RULE, &body, tail, name_len + len, NULL);
+}
+
+void policy_send_frontdoor(const struct policy *policy, struct chan *frontdoor)
+{
+	const struct conf *conf = policy->conf;
+	const struct msg_badge_rules body = {
+		.count = conf->badge_count,
+		.max_connections = (uint32_t)conf_number(conf, NULL, SETTING_max_connections),
+	};
+
+	chan_send_body(frontdoor, MSG_BADGE_RULES, &body);
+	for (unsigned i = 0; i < conf->badge_count; i++)
+		send_rule(conf, &conf->badges[i], frontdoor);
 }

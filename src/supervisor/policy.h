@@ -16,15 +16,18 @@
 struct policy {
 	struct conf *conf;
 	struct trustfile trust;
+	uint32_t last_badge; /* the highest number that a badge ever had */
 };
 
 #define POLICY_NONE { .trust = { .fd = -1 } }
 
 /*
- * Read everything that the configuration consists of and names.  What is wrong, all of it, goes to
- * ERRORS; *ret is then not touched.  0 or -errno.
+ * Read everything that the configuration consists of and names.  BEFORE is what was in force, or NULL:
+ * badges that were there keep their numbers.  What is wrong, all of it, goes to ERRORS; *ret is then not
+ * touched.  0 or -errno.
  */
-int policy_load(const struct options *options, struct policy *ret, struct conf_errors *errors);
+int policy_load(const struct options *options, const struct policy *before, struct policy *ret,
+		struct conf_errors *errors);
 
 /* POLICY_NONE is fine. */
 void policy_deinit(struct policy *policy);
@@ -41,7 +44,17 @@ int policy_main(const struct options *options);
 /* The folder next to the configuration's file where more of them are, into DST.  Returns DST. */
 char *policy_folder(const struct options *options, char *dst, size_t size);
 
-/* Its slice for a worker.  0 or -errno. */
-int policy_send_worker(const struct policy *policy, struct chan *worker);
+/* Whether there are workers with this badge: 0, each user's own, is there when no other is. */
+bool policy_has_badge(const struct policy *policy, uint32_t badge);
+
+/* What a badge is called for a user: as configured, or "uid:1000".  Returns DST. */
+char *policy_badge_name(const struct policy *policy, uint32_t badge, uint32_t uid,
+			char dst[LIMIT_BADGE + 1]);
+
+/* Its slice for a worker with this badge; 0 is also the spare's.  0 or -errno. */
+int policy_send_worker(const struct policy *policy, uint32_t badge, struct chan *worker);
+
+/* Its slice for the frontdoor: who has which badge. */
+void policy_send_frontdoor(const struct policy *policy, struct chan *frontdoor);
 
 #endif

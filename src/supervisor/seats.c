@@ -29,12 +29,12 @@ void seats_deinit(struct seats *seats)
 	seats_init(seats);
 }
 
-struct seat *seats_find(struct seats *seats, uint32_t uid)
+struct seat *seats_find(struct seats *seats, uint32_t uid, uint32_t badge)
 {
 	struct seat *seat;
 
 	TAILQ_FOREACH(seat, &seats->list, next) {
-		if (seat->uid == uid)
+		if (seat->uid == uid && seat->badge == badge)
 			return seat;
 	}
 	return NULL;
@@ -67,9 +67,9 @@ static void forget_one(struct seats *seats)
 	}
 }
 
-struct seat *seats_make(struct seats *seats, uint32_t uid)
+struct seat *seats_make(struct seats *seats, uint32_t uid, uint32_t badge)
 {
-	struct seat *seat = seats_find(seats, uid);
+	struct seat *seat = seats_find(seats, uid, badge);
 
 	if (seat)
 		return seat;
@@ -81,6 +81,7 @@ struct seat *seats_make(struct seats *seats, uint32_t uid)
 	if (!seat)
 		return NULL;
 	seat->uid = uid;
+	seat->badge = badge;
 	TAILQ_INSERT_TAIL(&seats->list, seat, next);
 	seats->count++;
 	return seat;

@@ -18,7 +18,7 @@ struct worker;
 
 struct seat {
 	TAILQ_ENTRY(seat) next;
-	uint32_t uid;
+	uint32_t uid, badge; /* for whom, and as what */
 	bool wanted;           /* the frontdoor waits for a worker */
 	struct worker *worker; /* who serves, or NULL */
 	struct backoff backoff;
@@ -34,11 +34,11 @@ struct seats {
 void seats_init(struct seats *seats);
 void seats_deinit(struct seats *seats);
 
-/* The user's seat, or NULL. */
-struct seat *seats_find(struct seats *seats, uint32_t uid);
+/* The seat of this user with this badge, or NULL. */
+struct seat *seats_find(struct seats *seats, uint32_t uid, uint32_t badge);
 
 /* The same, made if need be; NULL when all are in use, or without memory. */
-struct seat *seats_make(struct seats *seats, uint32_t uid);
+struct seat *seats_make(struct seats *seats, uint32_t uid, uint32_t badge);
 
 /* Seats that have a worker, or wait for one. */
 unsigned seats_in_use(const struct seats *seats);

@@ -95,7 +95,7 @@ static void open_log(struct supervisor *supervisor, const struct environment *en
 	warn_of_few_files();
 	if (options->sandbox != SANDBOX_ENFORCE)
 		log_pairs(LOG_L_WARNING, "the sandbox is not enforced", NULL, 0);
-	if (conf_get(supervisor->policy.conf, SETTING_allow_insecure)->number)
+	if (conf_number(supervisor->policy.conf, NULL, SETTING_allow_insecure))
 		log_pairs(LOG_L_WARNING, "programs may ask for sessions without verification", NULL,
 			  0);
 	trustfile_log(&supervisor->policy.trust);
@@ -153,7 +153,7 @@ static int load_policy(struct supervisor *supervisor)
 	int r;
 
 	conf_errors_init(&errors);
-	r = policy_load(supervisor->options, &supervisor->policy, &errors);
+	r = policy_load(supervisor->options, NULL, &supervisor->policy, &errors);
 	if (r < 0)
 		policy_fail(&errors, r, &supervisor->failure);
 	conf_errors_deinit(&errors);

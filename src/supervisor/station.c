@@ -41,9 +41,11 @@ static int start_frontdoor(struct station *station)
 	int r = process_start(station->supervisor, ROLE_FRONTDOOR, &station_ops, station,
 			      &station->process);
 
-	if (r == 0)
-		r = send_listen(station);
-	return r;
+	if (r < 0)
+		return r;
+	/* Before there is anybody to let in. */
+	policy_send_frontdoor(&station->supervisor->policy, &station->process->chan);
+	return send_listen(station);
 }
 
 /*

@@ -1,8 +1,6 @@
 #include "supervisor/status.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -72,7 +70,7 @@ static void send_badge(const struct asking *asking, struct row *row)
 	char name[LIMIT_BADGE + 1];
 
 	row->kind = ROW_WORKER;
-	snprintf(name, sizeof(name), "uid:%" PRIu32, row->uid);
+	policy_badge_name(&asking->supervisor->policy, row->badge, row->uid, name);
 	send_row(asking, row, name);
 }
 
@@ -82,7 +80,8 @@ static void send_workers(const struct asking *asking)
 
 	TAILQ_FOREACH(worker, &asking->supervisor->workers.list, next) {
 		const struct process *process = worker->process;
-		struct row row = { .state = (uint32_t)worker->state, .uid = worker->uid };
+		struct row row = { .state = (uint32_t)worker->state, .uid = worker->uid,
+				   .badge = worker->badge };
 
 		if (worker->state != ROW_STATE_RUNNING && worker->state != ROW_STATE_DRAINING)
 			continue;
@@ -103,7 +102,8 @@ static void send_waiting(const struct asking *asking)
 	const struct seat *seat;
 
 	TAILQ_FOREACH(seat, &asking->supervisor->workers.seats.list, next) {
-		struct row row = { .state = ROW_STATE_BACKOFF, .uid = seat->uid };
+		struct row row = { .state = ROW_STATE_BACKOFF, .uid = seat->uid,
+				   .badge = seat->badge };
 
 		if (seat->worker || !seat->wanted)
 			continue;

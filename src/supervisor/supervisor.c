@@ -103,7 +103,7 @@ static void reload(struct supervisor *supervisor)
 	int r;
 
 	conf_errors_init(&errors);
-	r = policy_load(supervisor->options, &policy, &errors);
+	r = policy_load(supervisor->options, &supervisor->policy, &policy, &errors);
 	policy_log_errors(&errors);
 	conf_errors_deinit(&errors);
 	if (r < 0) {
@@ -114,6 +114,8 @@ static void reload(struct supervisor *supervisor)
 	policy.trust.generation = supervisor->policy.trust.generation + 1;
 	policy_deinit(&supervisor->policy);
 	supervisor->policy = policy;
+	if (supervisor->frontdoor.process)
+		policy_send_frontdoor(&supervisor->policy, &supervisor->frontdoor.process->chan);
 	workers_send_policy(&supervisor->workers);
 	trustfile_log(&supervisor->policy.trust);
 }

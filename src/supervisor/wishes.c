@@ -13,13 +13,14 @@
 static int seat_spare(struct workers *workers, struct seat *seat)
 {
 	struct worker *worker = workers->spare;
-	int r = badge_give(workers->supervisor, &worker->process->chan, seat->uid);
+	int r = badge_give(workers->supervisor, &worker->process->chan, seat->uid, seat->badge);
 
 	if (r < 0)
 		return r;
 	workers->spare = NULL;
 	workers->running++;
 	worker->uid = seat->uid;
+	worker->badge = seat->badge;
 	worker->state = ROW_STATE_RUNNING;
 	worker->seat = seat;
 	seat->worker = worker;
@@ -67,7 +68,7 @@ void wishes_refuse_all(struct workers *workers)
 	struct seat *seat;
 
 	TAILQ_FOREACH(seat, &workers->seats.list, next) {
-		struct msg_worker_none none = { seat->uid, TLSB_E_RESOURCES };
+		struct msg_worker_none none = { seat->uid, seat->badge, TLSB_E_RESOURCES, 0 };
 
 		if (!seat->wanted || seat->worker)
 			continue;
@@ -85,38 +86,43 @@ void wishes_forget(struct workers *workers)
 }
 
 /* A seat for somebody who has no worker; NULL when all are taken. */
-static struct seat *find_room(struct workers *workers, uint32_t uid)
+static struct seat *find_room(struct workers *workers, uint32_t uid, uint32_t badge)
 {
-	struct seat *seat = seats_find(&workers->seats, uid);
+	struct seat *seat = seats_find(&workers->seats, uid, badge);
 
 	if (seat && seat->wanted)
 		return seat;
 	if (seats_in_use(&workers->seats) >= LIMIT_WORKERS ||
 	    workers->supervisor->phase == PHASE_STOPPING)
 		return NULL;
-	return seats_make(&workers->seats, uid);
+	return seats_make(&workers->seats, uid, badge);
 }
 
 /* From the frontdoor: what a user's first client makes it ask, so any user can have it asked. */
 int wishes_on_wanted(struct chan *chan, struct msg *msg)
 {
 	const struct msg_worker_wanted *wanted = msg->body;
-	const struct msg_worker_none none = { wanted->uid, TLSB_E_RESOURCES };
+	struct msg_worker_none none = { wanted->uid, wanted->badge, TLSB_E_RESOURCES, 0 };
 	struct process *frontdoor = chan->owner;
 	struct workers *workers = &frontdoor->supervisor->workers;
-	struct seat *seat = seats_find(&workers->seats, wanted->uid);
+	struct seat *seat = seats_find(&workers->seats, wanted->uid, wanted->badge);
 	int r;
 
 	if (seat && seat->worker) {
 		/* Their channel broke, or the worker has just died: then the wish outlives it. */
 		r = badge_renew(workers->supervisor, &seat->worker->process->chan, seat->uid,
-				ROLE_FRONTDOOR);
+				seat->badge, ROLE_FRONTDOOR);
 		seat->wanted = r == -EPIPE;
 		if (r < 0 && r != -EPIPE) /* an answer, or it would never ask again */
 			chan_send_body(chan, MSG_WORKER_NONE, &none);
 		return 0;
 	}
-	seat = find_room(workers, wanted->uid);
+	seat = NULL;
+	/* It asked while the configuration changed, and hears of that next. */
+	if (!policy_has_badge(&workers->supervisor->policy, wanted->badge))
+		none.error = TLSB_E_POLICY;
+	else
+		seat = find_room(workers, wanted->uid, wanted->badge);
 	if (!seat) {
 		chan_send_body(chan, MSG_WORKER_NONE, &none);
 		return 0;
@@ -131,7 +137,7 @@ int wishes_on_retire(struct chan *chan, struct msg *msg)
 	const struct msg_worker_retire *retire = msg->body;
 	struct process *frontdoor = chan->owner;
 	struct workers *workers = &frontdoor->supervisor->workers;
-	struct seat *seat = seats_find(&workers->seats, retire->uid);
+	struct seat *seat = seats_find(&workers->seats, retire->uid, retire->badge);
 
 	if (seat && seat->worker) {
 		workers_retire(workers, seat->worker);

@@ -40,7 +40,7 @@ int workers_start(struct workers *workers)
 	}
 	TAILQ_INSERT_TAIL(&workers->list, worker, next);
 	workers->spare = worker;
-	r = policy_send_worker(&workers->supervisor->policy, &worker->process->chan);
+	r = policy_send_worker(&workers->supervisor->policy, 0, &worker->process->chan);
 	if (r < 0)
 		process_kill(worker->process); /* no trust, no use: another is tried then */
 	return r;
@@ -163,7 +163,8 @@ void workers_connect(struct supervisor *supervisor, enum role role)
 		/* One that drains gets no clients, but may still dial. */
 		if (worker->seat ||
 		    (worker->state == ROW_STATE_DRAINING && role == ROLE_CONNECTOR))
-			badge_renew(supervisor, &worker->process->chan, worker->uid, role);
+			badge_renew(supervisor, &worker->process->chan, worker->uid, worker->badge,
+				    role);
 	}
 }
 
@@ -180,18 +181,31 @@ int workers_on_connector_wanted(struct chan *chan, struct msg *msg unused_)
 		return 0;
 	/* One that has yet to be started is given channels to all then.  What fails is asked for again. */
 	if (process->supervisor->connector.process)
-		(void)badge_renew(process->supervisor, chan, worker->uid, ROLE_CONNECTOR);
+		(void)badge_renew(process->supervisor, chan, worker->uid, worker->badge,
+				  ROLE_CONNECTOR);
 	worker->renewed_ms = now;
 	return 0;
 }
 
+/* Whose badge is not there any more has nothing to go by; else new sessions go by the new one. */
 void workers_send_policy(struct workers *workers)
 {
+	const struct policy *policy = &workers->supervisor->policy;
 	struct worker *worker;
 
 	TAILQ_FOREACH(worker, &workers->list, next) {
-		int r = policy_send_worker(&workers->supervisor->policy, &worker->process->chan);
+		int r;
 
+		if (worker->seat && !policy_has_badge(policy, worker->badge)) {
+			log_event(LOG_L_NOTICE, "its badge has gone, and its sessions end",
+				  { FIELD_ROLE, role_name(ROLE_WORKER) },
+				  { FIELD_PID, LOG_NUMBER(worker->process->pid) },
+				  { FIELD_UID, LOG_NUMBER(worker->uid) });
+			workers_retire(workers, worker);
+		}
+		if (worker->state == ROW_STATE_DRAINING)
+			continue;
+		r = policy_send_worker(policy, worker->badge, &worker->process->chan);
 		if (r < 0)
 			log_event(LOG_L_ERROR, "a worker keeps the old configuration",
 				  { FIELD_UID, LOG_NUMBER(worker->uid) },

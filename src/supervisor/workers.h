@@ -18,7 +18,7 @@ struct worker {
 	TAILQ_ENTRY(worker) next;
 	struct process *process;
 	struct seat *seat; /* NULL: the spare, or draining */
-	uint32_t uid;      /* its badge; none while spare */
+	uint32_t uid, badge; /* whose, and as what; nobody's while spare */
 	enum row_state state;
 	uint64_t renewed_ms; /* when it last got what it asked for */
 };

@@ -159,6 +159,7 @@
 #define LIMIT_CIPHERS 511
 #define LIMIT_TEXT    255 /* an error text, a log text */
 #define LIMIT_BADGE   63  /* a badge's name */
+#define LIMIT_RULE    575 /* a badge's name, and LIMIT_MATCHES of 8 bytes */
 
 /* ---- rings ---- */
 
@@ -216,6 +217,13 @@
 
 #define LIMIT_CONF_BYTES (1024u * 1024)
 #define LIMIT_CONF_FILES 256
+
+/* Badges, each a message to the frontdoor, and what each can match, all of it in that message. */
+#define LIMIT_BADGES  256
+#define LIMIT_MATCHES 64
+
+/* /etc/passwd and /etc/group. */
+#define LIMIT_USERS_BYTES (16u * 1024 * 1024)
 
 #define LIMIT_TRUST_BYTES (16u * 1024 * 1024)
 #define LIMIT_HOSTS_BYTES (1024u * 1024)

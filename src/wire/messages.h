@@ -52,25 +52,47 @@ struct msg_drain {
 /* fd: the listening socket. */
 #define msg_listen msg_empty
 
-struct msg_worker_wanted {
-	uint32_t uid;
+/*
+ * What the configuration says of badges: so many BADGE_RULEs follow, and then take the place of all earlier
+ * ones.  None: each user is a badge of its own, number 0.
+ */
+struct msg_badge_rules {
+	uint32_t count;
+	uint32_t max_connections; /* of a user, when there is no rule */
+};
+
+/* One badge, in the order in which they are tried.  tail: its name, then the matches, 8 bytes each. */
+struct msg_badge_rule {
+	uint32_t badge;
+	uint32_t max_connections; /* of a user */
+	uint32_t match_count;
 	uint32_t reserved;
 };
 
-/* fd: a channel to the worker of this user.  It takes the place of the one that this worker had. */
+/* The user, and the number of the badge: the two that a worker is for. */
+struct msg_worker_wanted {
+	uint32_t uid;
+	uint32_t badge;
+};
+
+/* fd: a channel to that worker.  It takes the place of the one that this worker had. */
 struct msg_worker_chan {
 	uint32_t uid;
+	uint32_t badge;
 	uint32_t pid;
+	uint32_t reserved;
 };
 
 struct msg_worker_none {
 	uint32_t uid;
+	uint32_t badge;
 	uint32_t error; /* enum tlsb_error */
+	uint32_t reserved;
 };
 
 struct msg_worker_retire {
 	uint32_t uid;
-	uint32_t reserved;
+	uint32_t badge;
 };
 
 /* fd: the client's socket, nothing read from it yet. */
@@ -95,7 +117,7 @@ struct msg_clients {
 /* tail: the badge's name.  fds: channels to frontdoor and connector. */
 struct msg_badge {
 	uint32_t uid;
-	uint32_t reserved;
+	uint32_t badge; /* its number; 0: the user's own */
 };
 
 #define msg_frontdoor_chan msg_empty
@@ -109,6 +131,9 @@ enum policy_flags {
 
 /* tail: the cipher suites that may be used, with colons between them. */
 struct msg_policy {
+	uint64_t max_memory; /* bytes of rings */
+	uint32_t max_sessions;
+	uint32_t max_session_rate; /* in a second; 0: not limited */
 	uint16_t version_min;
 	uint16_t flags;
 	uint32_t reserved;
@@ -165,7 +190,7 @@ struct msg_status_ask {
 enum row_kind {
 	ROW_END = 0,
 	ROW_ROLE = 1,    /* pid, state; value: age in ms, restarts; tail: role */
-	ROW_WORKER = 2,  /* uid, pid, state; value: age in ms, restarts, clients, sessions; tail: badge */
+	ROW_WORKER = 2,  /* uid, badge, pid, state; value: age in ms, restarts, clients, sessions; tail: badge */
 	ROW_COUNTER = 3, /* value[0]; tail: its name */
 	ROW_SESSION = 4, /* uid, pid of the client, state; value: age in ms, bytes read, bytes
 	                    written, ring bytes; tail: host:port */
@@ -185,6 +210,8 @@ struct row {
 	uint32_t state; /* enum row_state, or enum session_state for a session */
 	uint32_t uid;
 	uint32_t pid;
+	uint32_t badge; /* of a worker: its number; 0: the user's own */
+	uint32_t reserved;
 	uint64_t value[4];
 };
 

@@ -206,8 +206,7 @@ static void refuse_new(struct session *session, int error)
 
 	if (error == -EMFILE) {
 		refused.error = TLSB_E_QUOTA;
-		snprintf(text, sizeof(text), "this user has %u sessions open; the limit is %u",
-			 worker->quota.sessions, worker->quota.sessions_max);
+		quota_reason(&worker->quota, session->born_ms, text, sizeof(text));
 	}
 	if (session->chan.owner)
 		(void)msg_send(session->chan.fd, &client_messages, CLIENT_MSG_REFUSED, &refused,
@@ -243,7 +242,7 @@ int session_new(struct worker *worker, struct client *client, int fd)
 	if (r == 0)
 		r = slots_add(&worker->sessions, session, &session->id);
 	if (r == 0) {
-		r = quota_take_session(&worker->quota, &session->capacity);
+		r = quota_take_session(&worker->quota, session->born_ms, &session->capacity);
 		if (r < 0)
 			slots_remove(&worker->sessions, session->id);
 	}

@@ -308,10 +308,16 @@ static int on_badge(struct chan *chan, struct msg *msg)
 /* TRUST follows, and makes old sessions unresumable. */
 static int on_policy(struct chan *chan, struct msg *msg)
 {
+	const struct msg_policy *policy = msg->body;
+	struct worker *worker = worker_of(chan);
 	struct bounds bounds;
 	int r = bounds_parse(&bounds, msg);
 
-	return r < 0 ? r : tls_set_bounds(&worker_of(chan)->tls, &bounds);
+	if (r < 0)
+		return r;
+	quota_set(&worker->quota, policy->max_sessions, policy->max_memory,
+		  policy->max_session_rate);
+	return tls_set_bounds(&worker->tls, &bounds);
 }
 
 static int on_trust(struct chan *chan, struct msg *msg)

@@ -86,10 +86,10 @@ static void nothing_is_a_good_configuration(void **state unused_)
 	struct read read;
 
 	assert_int_equal(read_text(&read, ""), 0);
-	assert_string_equal(conf_word(read.conf, SETTING_trust), CONF_TRUST);
-	assert_int_equal(conf_get(read.conf, SETTING_min_version)->number, TLSB_TLS_1_2);
-	assert_int_equal(conf_get(read.conf, SETTING_allow_insecure)->number, 0);
-	assert_int_equal(conf_get(read.conf, SETTING_ciphers)->count, CONF_CIPHER_COUNT);
+	assert_string_equal(conf_word(read.conf, NULL, SETTING_trust), CONF_TRUST);
+	assert_int_equal(conf_get(read.conf, NULL, SETTING_min_version)->number, TLSB_TLS_1_2);
+	assert_int_equal(conf_get(read.conf, NULL, SETTING_allow_insecure)->number, 0);
+	assert_int_equal(conf_get(read.conf, NULL, SETTING_ciphers)->count, CONF_CIPHER_COUNT);
 	read_deinit(&read);
 	accepts("\n\n# a remark\n// one\n/* and\n one */\n");
 }
@@ -104,7 +104,7 @@ static void all_ways_to_write_a_value_are_one(void **state unused_)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
 		assert_int_equal(read_text(&read, ways[i]), 0);
-		assert_string_equal(conf_word(read.conf, SETTING_trust), "/a/b");
+		assert_string_equal(conf_word(read.conf, NULL, SETTING_trust), "/a/b");
 		read_deinit(&read);
 	}
 }
@@ -211,7 +211,96 @@ static void grammar_errors_end_a_file(void **state unused_)
 		"t:1: min-version: \"x\" is neither TLSv1.2 nor TLSv1.3", "t:3: premature end of file");
 }
 
+/* ---- badges ---- */
+
+static void badges_are_read_in_their_order(void **state unused_)
+{
+	struct read read;
+
+	assert_int_equal(read_text(&read, "badge b { match = any }\n"
+				   "max-sessions = 7\n"
+				   "badge \"a\" {\n\tmatch = { \"user:x\", \"gid:5\" }\n"
+				   "\tmax-sessions = 9 }\n"), 0);
+	assert_int_equal(read.conf->badge_count, 2);
+	assert_string_equal(read.conf->badges[0].name, "b");
+	assert_string_equal(read.conf->badges[1].name, "a");
+	assert_int_equal(conf_number(read.conf, &read.conf->badges[0], SETTING_max_sessions), 7);
+	assert_int_equal(conf_number(read.conf, &read.conf->badges[1], SETTING_max_sessions), 9);
+	assert_int_equal(conf_number(read.conf, NULL, SETTING_max_sessions), 7);
+	read_deinit(&read);
+}
+
+static void badges_have_their_own_errors(void **state unused_)
+{
+	refuses("badge \"a\" {\n}\n", "t:2: badge \"a\": has no match, so it is nobody's");
+	refuses("badge \"a\" { match = {} }", "t:1: match: there is nothing behind it");
+	refuses("badge \"\" { match = any }",
+		"t:1: badge \"\": a name has 1 to 63 letters, digits, and . _ -");
+	refuses("badge \"a:b\" { match = any }",
+		"t:1: badge \"a:b\": a name has 1 to 63 letters, digits, and . _ -");
+	refuses("badge a { match = any }\nbadge b { match = any }\nbadge a { match = uid:1 }\n",
+		"t:3: badge \"a\": is there already, at t:1");
+	refuses("match = any", "t:1: match: not a setting of its own: it belongs into a badge");
+	refuses("badge a {\n match = any\n allow-insecure = no\n mach = any\n}",
+		"t:3: allow-insecure: not a setting of a badge: it stands outside of all of them",
+		"t:4: mach: there is no such setting; did you mean match?");
+	refuses("bagde a { match = any }\n", "t:1: bagde: there is no such setting; did you mean badge?");
+	refuses("badge a { match = { usr:x, \"user:\", uid:x, gid:-1, unit:x, any:x } }",
+		"t:1: match: \"usr:x\" is none of user:NAME, group:NAME, uid:NUMBER, gid:NUMBER and "
+		"any; did you mean user:?",
+		"t:1: match: \"user:\" has nothing behind the colon",
+		"t:1: match: \"uid:x\" has no number behind the colon",
+		"t:1: match: \"gid:-1\" has no number behind the colon",
+		"t:1: match: \"unit:x\" is none of user:NAME, group:NAME, uid:NUMBER, gid:NUMBER and "
+		"any; did you mean uid:?",
+		"t:1: match: \"any:x\" is none of user:NAME, group:NAME, uid:NUMBER, gid:NUMBER and "
+		"any; did you mean any?");
+}
+
+/* "badge a { match = { uid:1, uid:2, ... } }" with COUNT of them; or so many badges. */
+static int read_many(struct read *read, unsigned badges, unsigned each)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *stream = open_memstream(&text, &len);
+	int r;
+
+	assert_non_null(stream);
+	for (unsigned i = 0; i < badges; i++) {
+		fprintf(stream, "badge a%u { match = { uid:0", i);
+		for (unsigned j = 1; j < each; j++)
+			fprintf(stream, ", uid:%u", j);
+		fputs(" } }\n", stream);
+	}
+	assert_int_equal(fclose(stream), 0);
+	r = read_text(read, text);
+	free(text);
+	return r;
+}
+
+static void badges_and_matches_have_limits(void **state unused_)
+{
+	struct read read;
+
+	assert_int_equal(read_many(&read, LIMIT_BADGES, LIMIT_MATCHES), 0);
+	read_deinit(&read);
+	assert_int_equal(read_many(&read, LIMIT_BADGES + 1, 1), -EINVAL);
+	assert_int_equal(read.errors.count, 1);
+	read_deinit(&read);
+	assert_int_equal(read_many(&read, 1, LIMIT_MATCHES + 1), -EINVAL);
+	assert_string_equal(read.errors.list[0].text, "t:1: match: more than 64 of them");
+	read_deinit(&read);
+}
+
 /* ---- values ---- */
+
+static void refused_somehow(const char *text)
+{
+	struct read read;
+
+	assert_int_equal(read_text(&read, text), -EINVAL);
+	read_deinit(&read);
+}
 
 static void every_setting_takes_what_is_within_its_bounds(void **state unused_)
 {
@@ -224,6 +313,28 @@ static void every_setting_takes_what_is_within_its_bounds(void **state unused_)
 		if (info->least > 0 && (info->where & G))
 			assert_true(info->most >= info->least);
 		switch (info->type) {
+		case NUMBER:
+		case SIZE:
+			snprintf(text, sizeof(text), "%s = %llu", info->name,
+				 (unsigned long long)info->least);
+			accepts(text);
+			snprintf(text, sizeof(text), "%s = %llu", info->name,
+				 (unsigned long long)info->most);
+			accepts(text);
+			snprintf(text, sizeof(text), "%s = %llu", info->name,
+				 (unsigned long long)info->least - 1);
+			refused_somehow(text);
+			snprintf(text, sizeof(text), "%s = %llu", info->name,
+				 (unsigned long long)info->most + 1);
+			refused_somehow(text);
+			break;
+		case MATCH:
+			snprintf(text, sizeof(text), "badge x { %s = { uid:0, uid:4294967294, gid:0, "
+				 "any, user:a, \"group:b c\" } }", info->name);
+			accepts(text);
+			snprintf(text, sizeof(text), "badge x { %s = uid:4294967295 }", info->name);
+			refused_somehow(text);
+			break;
 		case PATH:
 			snprintf(text, sizeof(text), "%s = \"/\"", info->name);
 			accepts(text);
@@ -262,6 +373,12 @@ static void values_beyond_their_bounds_are_refused(void **state unused_)
 	refuses("ciphers = {}", "t:1: ciphers: there is nothing behind it");
 	refuses("ciphers = { TLS_AES_128_GCM_SHA256, TLS_AES_128_GCM_SHA256 }",
 		"t:1: ciphers: \"TLS_AES_128_GCM_SHA256\" is there twice");
+	refuses("max-sessions = 1K", "t:1: max-sessions: \"1K\" is no number");
+	refuses("max-sessions = -1", "t:1: max-sessions: \"-1\" is no number");
+	refuses("max-sessions = 99999999999999999999999",
+		"t:1: max-sessions: \"99999999999999999999999\" is not from 1 to 16384");
+	refuses("max-memory = 1T", "t:1: max-memory: \"1T\" is no number of bytes, such as 64K, 10M or 1G");
+	refuses("max-memory = 2G", "t:1: max-memory: \"2G\" is not from 32768 to 1073741824");
 	refuses("allow-insecure = 1", "t:1: allow-insecure: \"1\" is neither no nor yes");
 	refuses("ciphers = ECDHE-RSA-AES128-GCM-SHA256\nmin-version = TLSv1.3",
 		"t:1: ciphers: none of them can be used with TLSv1.3");
@@ -274,8 +391,8 @@ static void the_command_line_beats_the_file(void **state unused_)
 	assert_int_equal(read_text(&read, "trust = /a\nallow-insecure = no"), 0);
 	assert_int_equal(conf_override(read.conf, SETTING_trust, "/b", &read.errors), 0);
 	assert_int_equal(conf_override(read.conf, SETTING_allow_insecure, "yes", &read.errors), 0);
-	assert_string_equal(conf_word(read.conf, SETTING_trust), "/b");
-	assert_int_equal(conf_get(read.conf, SETTING_allow_insecure)->number, 1);
+	assert_string_equal(conf_word(read.conf, NULL, SETTING_trust), "/b");
+	assert_int_equal(conf_get(read.conf, NULL, SETTING_allow_insecure)->number, 1);
 	assert_int_equal(conf_override(read.conf, SETTING_trust, "b", &read.errors), -EINVAL);
 	read_deinit(&read);
 }
@@ -314,6 +431,8 @@ static void what_is_printed_says_the_same_again(void **state unused_)
 {
 	says_the_same_again("");
 	says_the_same_again("trust = \"/a b\\\"c\\\\d'e#f//g/*h\"\n");
+	says_the_same_again("badge x { match = { any, uid:7 }\nmax-memory = 64K }\nmax-sessions = 3\n"
+			    "badge y { match = \"user:a b\" }\n");
 	says_the_same_again("min-version = TLSv1.3\nallow-insecure = yes\n"
 			    "ciphers = { TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384 }");
 }
@@ -396,6 +515,9 @@ int main(void)
 		TEST(what_libconfuse_would_drop_is_refused),
 		TEST(nothing_is_included_or_run),
 		TEST(grammar_errors_end_a_file),
+		TEST(badges_are_read_in_their_order),
+		TEST(badges_have_their_own_errors),
+		TEST(badges_and_matches_have_limits),
 		TEST(every_setting_takes_what_is_within_its_bounds),
 		TEST(values_beyond_their_bounds_are_refused),
 		TEST(the_command_line_beats_the_file),

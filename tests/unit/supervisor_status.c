@@ -7,7 +7,7 @@
 static struct rig_process *add_worker(struct rig *rig, uint32_t uid)
 {
 	struct rig_process *added = rig_add_spare(rig);
-	struct seat *seat = seats_make(&rig->supervisor.workers.seats, uid);
+	struct seat *seat = seats_make(&rig->supervisor.workers.seats, uid, 0);
 
 	assert_non_null(seat);
 	rig->supervisor.workers.spare = NULL;

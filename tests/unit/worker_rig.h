@@ -172,7 +172,12 @@ static inline void rig_replace(struct rig *rig, uint32_t type, int *far_end)
 static inline void rig_policy(struct rig *rig, uint16_t version_min, uint16_t flags,
 			      const char *ciphers)
 {
-	const struct msg_policy policy = {.version_min = version_min, .flags = flags};
+	const struct msg_policy policy = {
+		.version_min = version_min,
+		.flags = flags,
+		.max_sessions = LIMIT_SESSIONS_PER_UID,
+		.max_memory = LIMIT_RING_BYTES_PER_UID,
+	};
 	struct bounds all;
 
 	bounds_init(&all);

@@ -1,0 +1,156 @@
+#include "frontdoor/rules.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macros.h"
+
+/* From asm-generic/socket.h, for libcs that are older than Linux 4.13. */
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
+
+/* Most callers have fewer groups; setgroups(2) takes up to 65536. */
+#define FEW_GROUPS 64
+
+void rules_deinit(struct rules *rules)
+{
+	free(rules->list);
+	*rules = (struct rules){ .max_connections = LIMIT_CLIENTS_PER_UID };
+}
+
+int rules_begin(struct rules *ret_rules, const struct msg_badge_rules *body)
+{
+	struct rules rules = { .expected = body->count, .max_connections = body->max_connections };
+
+	if (body->count > LIMIT_BADGES || body->max_connections < 1 ||
+	    body->max_connections > LIMIT_CLIENTS_PER_UID)
+		return -EBADMSG;
+	rules.list = calloc(MAX(body->count, 1U), sizeof(*rules.list));
+	if (!rules.list)
+		return -ENOMEM;
+	rules_deinit(ret_rules);
+	*ret_rules = rules;
+	return 0;
+}
+
+int rules_add(struct rules *rules, const struct msg *msg)
+{
+	const struct msg_badge_rule *body = msg->body;
+	size_t matches = body->match_count * sizeof(struct conf_match);
+	struct rule rule = { .badge = body->badge, .max_connections = body->max_connections,
+			     .match_count = body->match_count };
+	uint32_t at = 0;
+
+	if (rules_are_complete(rules) || body->badge == 0 || body->match_count > LIMIT_MATCHES ||
+	    matches > msg->tail_len || body->max_connections < 1 ||
+	    body->max_connections > LIMIT_CLIENTS_PER_UID ||
+	    msg_tail_string(msg, &at, msg->tail_len - (uint32_t)matches, rule.name,
+			    sizeof(rule.name)) < 0)
+		return -EBADMSG;
+	memcpy(rule.matches, msg->tail + at, matches);
+	rules->list[rules->count++] = rule;
+	return 0;
+}
+
+/* The caller's groups, asked for when the first rule wants to know them. */
+struct groups {
+	gid_t few[FEW_GROUPS];
+	gid_t *list, *many; /* LIST: NULL: not yet asked for */
+	unsigned count;
+};
+
+static int read_groups(struct groups *groups, int fd)
+{
+	socklen_t len = sizeof(groups->few);
+	int r = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups->few, &len);
+
+	groups->list = groups->few;
+	if (r < 0 && errno == ERANGE) { /* the kernel has said how many there are */
+		groups->many = malloc(len);
+		if (!groups->many)
+			return -ENOMEM;
+		groups->list = groups->many;
+		r = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups->many, &len);
+	}
+	if (r < 0)
+		return -errno;
+	groups->count = len / sizeof(*groups->list);
+	return 0;
+}
+
+/* 1: he is in it.  0: not.  -errno: nobody knows. */
+static int is_in_group(struct groups *groups, int fd, const struct ucred *peer, gid_t gid)
+{
+	int r = 0;
+
+	if (peer->gid == gid)
+		return 1;
+	if (!groups->list)
+		r = read_groups(groups, fd);
+	for (unsigned i = 0; r == 0 && i < groups->count; i++) {
+		if (groups->list[i] == gid)
+			r = 1;
+	}
+	return r;
+}
+
+static int matches(const struct conf_match *match, struct groups *groups, int fd,
+		   const struct ucred *peer)
+{
+	switch (match->kind) {
+	case MATCH_ANY:
+		return 1;
+	case MATCH_UID:
+		return peer->uid == match->id;
+	case MATCH_GID:
+		return is_in_group(groups, fd, peer, match->id);
+	default:
+		return 0;
+	}
+}
+
+/* 1: the rule is for him.  0: not.  -errno: then no later rule may be, either. */
+static int applies(const struct rule *rule, struct groups *groups, int fd,
+		   const struct ucred *peer)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < rule->match_count; i++)
+		r = matches(&rule->matches[i], groups, fd, peer);
+	return r;
+}
+
+int rules_find(const struct rules *rules, int fd, const struct ucred *peer, uint32_t *ret_badge)
+{
+	struct groups groups = { .count = 0 };
+	unsigned i;
+	int r = 0;
+
+	if (rules->count == 0) {
+		*ret_badge = 0;
+		return 0;
+	}
+	for (i = 0; i < rules->count; i++) {
+		r = applies(&rules->list[i], &groups, fd, peer);
+		if (r != 0)
+			break;
+	}
+	free(groups.many);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return -EACCES;
+	*ret_badge = rules->list[i].badge;
+	return 0;
+}
+
+const struct rule *rules_of(const struct rules *rules, uint32_t badge)
+{
+	for (unsigned i = 0; badge && i < rules->count; i++) {
+		if (rules->list[i].badge == badge)
+			return &rules->list[i];
+	}
+	return NULL;
+}

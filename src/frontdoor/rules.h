@@ -1,0 +1,53 @@
+/*
+ * Which badge a caller has: the supervisor's rules, tried in their order, the first that matches.  What
+ * is compared is what the kernel said when the caller connected: user, group, supplementary groups.
+ * Nothing is looked up by the caller's pid, which may be another's by now.
+ */
+#ifndef TLSB_FRONTDOOR_RULES_H
+#define TLSB_FRONTDOOR_RULES_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "conf/conf.h"
+#include "wire/msg.h"
+
+struct rule {
+	uint32_t badge; /* its number */
+	uint32_t max_connections;
+	char name[LIMIT_BADGE + 1];
+	unsigned match_count;
+	struct conf_match matches[LIMIT_MATCHES];
+};
+
+/* A set of rules; none: each user is a badge of its own, number 0. */
+struct rules {
+	struct rule *list;
+	unsigned count;
+	unsigned expected; /* so many will it be */
+	uint32_t max_connections; /* where no rule says more */
+};
+
+void rules_deinit(struct rules *rules);
+
+/* From the supervisor: a new set begins.  0 or -errno. */
+int rules_begin(struct rules *ret_rules, const struct msg_badge_rules *body);
+
+/* One more of them.  0, or -EBADMSG. */
+int rules_add(struct rules *rules, const struct msg *msg);
+
+static inline bool rules_are_complete(const struct rules *rules)
+{
+	return rules->count == rules->expected;
+}
+
+/*
+ * The badge of the caller at the other end of FD, into *ret_badge.  0; -EACCES: he has none; or -errno
+ * when the kernel cannot say who he is.
+ */
+int rules_find(const struct rules *rules, int fd, const struct ucred *peer, uint32_t *ret_badge);
+
+/* The rule of this badge, or NULL. */
+const struct rule *rules_of(const struct rules *rules, uint32_t badge);
+
+#endif
