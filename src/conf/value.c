@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "conf/destination.h"
 #include "conf/nearest.h"
 #include "tlsbroker.h"
 
@@ -149,6 +150,17 @@ static int take_match(const struct setting_info *info, struct conf_place place, 
 		      nearest_hint(&nearest, hint, sizeof(hint)));
 }
 
+static int take_destination(const struct setting_info *info, struct conf_place place,
+			    const char *word, struct conf_errors *errors)
+{
+	struct destination destination;
+	const char *why;
+
+	if (destination_parse(word, &destination, &why) < 0)
+		return refuse(errors, info, place, word, why, "");
+	return 0;
+}
+
 /* Nothing that could not be written back, or that would break a line. */
 static bool is_plain(const char *word)
 {
@@ -178,6 +190,8 @@ static int understand(struct conf_value *value, const struct setting_info *info,
 		return take_cipher(value, info, place, word, errors);
 	case MATCH:
 		return take_match(info, place, word, errors);
+	case DESTINATIONS:
+		return take_destination(info, place, word, errors);
 	}
 	return -EINVAL;
 }
@@ -207,6 +221,16 @@ int value_add(struct conf_value *value, const struct setting_info *info, struct 
 	return add_word(value, word);
 }
 
+/* As they go over the wire: each with a NUL. */
+static size_t bytes_of(const struct conf_value *value)
+{
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i < value->count; i++)
+		bytes += strlen(value->words[i]) + 1;
+	return bytes;
+}
+
 void value_check(const struct conf_value *value, const struct setting_info *info,
 		 struct conf_errors *errors)
 {
@@ -222,6 +246,9 @@ void value_check(const struct conf_value *value, const struct setting_info *info
 	else if (!single && value->count > info->most)
 		conf_error(errors, value->place, "%s: more than %llu of them", info->name,
 			   (unsigned long long)info->most);
+	else if (bytes_of(value) > LIMIT_TAIL - LIMIT_BADGE)
+		conf_error(errors, value->place, "%s: together they are longer than %d bytes",
+			   info->name, LIMIT_TAIL - LIMIT_BADGE);
 }
 
 int value_standard(struct conf_value *ret_value, const struct setting_info *info)

@@ -36,7 +36,7 @@ static int on_worker_chan(struct chan *chan, struct msg *msg)
 	forget_channel(connector, body->pid);
 	/* A worker that has just died may be there yet beside the one that follows it. */
 	if (connector->dialler_count < 2 * LIMIT_WORKERS)
-		r = dialler_new(connector, msg_take_fd(msg, 0), body->uid, body->pid);
+		r = dialler_new(connector, msg_take_fd(msg, 0), body);
 	if (r < 0)
 		log_event(LOG_L_WARNING, "no room for another worker's channel",
 			  {FIELD_UID, LOG_NUMBER(body->uid)}, {FIELD_ERROR, strerror(-r)});
@@ -44,6 +44,34 @@ static int on_worker_chan(struct chan *chan, struct msg *msg)
 }
 
 /* They are not sent again before they change: who has no memory for them ends, and is started again. */
+/* All of the new rules at once, in place of all of the old ones. */
+static void destinations_have_come(struct connector *connector)
+{
+	destinations_deinit(&connector->destinations);
+	connector->destinations = connector->coming;
+	connector->coming = (struct destinations){.list = NULL};
+}
+
+static int on_destination_rules(struct chan *chan, struct msg *msg)
+{
+	struct connector *connector = connector_of(chan);
+	int r = destinations_begin(&connector->coming, msg->body);
+
+	if (r == 0 && destinations_are_complete(&connector->coming))
+		destinations_have_come(connector);
+	return r;
+}
+
+static int on_destination_rule(struct chan *chan, struct msg *msg)
+{
+	struct connector *connector = connector_of(chan);
+	int r = destinations_add(&connector->coming, msg);
+
+	if (r == 0 && destinations_are_complete(&connector->coming))
+		destinations_have_come(connector);
+	return r;
+}
+
 static int on_resolver(struct chan *chan, struct msg *msg)
 {
 	return names_on_files(&connector_of(chan)->names, msg->fds[0], msg->fds[1]);
@@ -71,6 +99,8 @@ static chan_handler *const handlers[MSG_COUNT] = {
 	[MSG_START] = child_on_start,		[MSG_DRAIN] = on_drain,
 	[MSG_WORKER_CHAN] = on_worker_chan,	[MSG_RESOLVER] = on_resolver,
 	[MSG_RESOLVER_SAME] = on_resolver_same,
+	[MSG_DESTINATION_RULES] = on_destination_rules,
+	[MSG_DESTINATION_RULE] = on_destination_rule,
 };
 
 /* c-ares opens files when it makes a channel: see connector/nameserver.h. */
@@ -102,6 +132,8 @@ static void stop(struct child *child)
 	while (!LIST_EMPTY(&connector->diallers))
 		dialler_free(LIST_FIRST(&connector->diallers));
 	names_deinit(&connector->names);
+	destinations_deinit(&connector->destinations);
+	destinations_deinit(&connector->coming);
 	free(connector);
 	child->state = NULL;
 }

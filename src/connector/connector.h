@@ -6,12 +6,14 @@
  *   dialler.c     a badge's channel and its queue      dial.c      one dial
  *   names.c       hosts file, resolv.conf, cache       lookup.c    one name
  *   question.c    one question to the name servers     nameserver.c   c-ares
+ *   destinations.c   where a badge may connect to
  *   eyeballs.c    racing connections                   explain.c   why it failed
  *   address.c, hosts.c, resolvconf.c: parsers          namecache.c
  */
 #ifndef TLSB_CONNECTOR_CONNECTOR_H
 #define TLSB_CONNECTOR_CONNECTOR_H
 
+#include "connector/destinations.h"
 #include "connector/dialler.h"
 #include "connector/names.h"
 #include "role/role.h"
@@ -21,6 +23,7 @@ extern const struct child_ops connector_ops;
 struct connector {
 	struct child *child;
 	struct names names;
+	struct destinations destinations, coming; /* in force; and those that are on their way */
 	LIST_HEAD(, dialler) diallers;
 	unsigned dialler_count;
 	bool draining;

@@ -93,6 +93,85 @@ void dial_fail(struct dial *dial, const struct explained *why)
 	dial_end(dial);
 }
 
+/* ---- what the badge may reach ---- */
+
+/* 0 and the rules, NULL for none.  -EACCES: its badge has gone, or was never known. */
+static int find_reach(const struct dial *dial, const struct reach **ret)
+{
+	return destinations_find(&dial->dialler->connector->destinations, dial->dialler->badge, ret);
+}
+
+static void fail_policy(struct dial *dial, const struct reach *reach, const char *what)
+{
+	struct explained why;
+
+	explain_as(&why, TLSB_E_POLICY, "destinations: badge %s may not connect to %.100s port %u%s",
+		   reach ? reach->name : "that has gone", dial->host, dial->port, what);
+	dial_fail(dial, &why);
+}
+
+/* All that was found is not to be dialled. */
+static void fail_refused(struct dial *dial)
+{
+	const struct reach *reach = NULL;
+	char what[ADDRESS_TEXT + 64], text[ADDRESS_TEXT];
+
+	(void)find_reach(dial, &reach);
+	snprintf(what, sizeof(what), ": it leads to %s%s", address_text(&dial->refused, text),
+		 dial->by_name ? ", which is private, or this machine's" : "");
+	fail_policy(dial, reach, what);
+}
+
+/* Before anything is looked up or sent.  Returns whether the dial goes on. */
+static bool may_begin(struct dial *dial, enum host_kind kind, const struct address *address)
+{
+	const struct reach *reach;
+	bool may;
+
+	if (find_reach(dial, &reach) < 0) {
+		fail_policy(dial, NULL, "");
+		return false;
+	}
+	if (!reach)
+		return true;
+	if (kind == HOST_ADDRESS) {
+		may = reach_has_address(reach, address, dial->port, false);
+	} else {
+		dial->by_name = reach_has_name(reach, dial->host, dial->name, dial->port);
+		may = dial->by_name || reach_has_ranges(reach, dial->port);
+	}
+	if (may)
+		return true;
+	if (kind == HOST_NAME && reach_has_name(reach, dial->host, dial->host, dial->port))
+		fail_policy(dial, reach, " when another name is to be verified");
+	else
+		fail_policy(dial, reach, "");
+	return false;
+}
+
+/* Those of FOUND that may be dialled. */
+static struct addresses allowed(struct dial *dial, const struct addresses *found)
+{
+	struct addresses some = {.count = 0};
+	const struct reach *reach;
+	int r = find_reach(dial, &reach);
+
+	for (unsigned i = 0; i < found->count; i++) {
+		const struct address *address = &found->list[i];
+
+		if (r == 0 && (!reach || reach_has_address(reach, address, dial->port, dial->by_name))) {
+			addresses_add(&some, address);
+			continue;
+		}
+		if (!dial->has_refused)
+			dial->refused = *address;
+		dial->has_refused = true;
+	}
+	return some;
+}
+
+/* ---- what comes of it ---- */
+
 static void on_dialled(struct dial *dial, int fd, const struct address *address, uint32_t tcp_us)
 {
 	struct msg_dialed body = {
@@ -116,6 +195,10 @@ static void on_eyeballs_done(void *arg, int fd, const struct address *address, u
 
 	if (fd >= 0) {
 		on_dialled(dial, fd, address, tcp_us);
+		return;
+	}
+	if (dial->has_refused && dial->eyeballs->failed == 0) {
+		fail_refused(dial);
 		return;
 	}
 	explain_failures(&why, dial->host, dial->port, dial->eyeballs);
@@ -160,8 +243,12 @@ static void on_news(struct lookup_waiter *waiter)
 	if (dial->name_us == 0)
 		dial->name_us = (uint32_t)(clock_us() - dial->started_us);
 	for (unsigned i = 0; i < FAMILIES; i++) {
-		if (lookup->half[i].state != HALF_PENDING && !eyeballs_has(dial->eyeballs, i))
-			eyeballs_add(dial->eyeballs, i, &lookup->half[i].found);
+		struct addresses found;
+
+		if (lookup->half[i].state == HALF_PENDING || eyeballs_has(dial->eyeballs, i))
+			continue;
+		found = allowed(dial, &lookup->half[i].found);
+		eyeballs_add(dial->eyeballs, i, &found);
 	}
 	if (over)
 		lookup_leave(waiter);
@@ -200,6 +287,8 @@ void dial_run(struct dial *dial)
 		dial_fail(dial, &why);
 		return;
 	}
+	if (!may_begin(dial, kind, &address))
+		return;
 	r = eyeballs_new(child_of(dial)->base, dial->port, &dial->dialler->attempts,
 			 on_eyeballs_done, dial, &dial->eyeballs);
 	if (r == 0 && kind == HOST_NAME)
@@ -212,12 +301,13 @@ void dial_run(struct dial *dial)
 	}
 }
 
-struct dial *dial_new(struct dialler *dialler, const struct msg_dial *body, const char *host)
+struct dial *dial_new(struct dialler *dialler, const struct msg_dial *body, const char *host,
+		      const char *name)
 {
-	size_t size = strlen(host) + 1;
+	size_t size = strlen(host) + 1, name_size = strlen(name) + 1;
 	unsigned ms = MIN(body->deadline_ms, LIMIT_CONNECT_MAX_MS);
 	const struct timeval deadline = {ms / 1000, (suseconds_t)(ms % 1000) * 1000};
-	struct dial *dial = calloc(1, sizeof(*dial) + size);
+	struct dial *dial = calloc(1, sizeof(*dial) + size + name_size);
 
 	if (!dial)
 		return NULL;
@@ -229,6 +319,7 @@ struct dial *dial_new(struct dialler *dialler, const struct msg_dial *body, cons
 	dial->started_us = clock_us();
 	dial->waiter.on_news = on_news;
 	memcpy(dial->host, host, size);
+	dial->name = memcpy(dial->host + size, name, name_size);
 	dial->deadline = event_new(child_of(dial)->base, -1, 0, on_deadline, dial);
 	if (!dial->deadline || event_add(dial->deadline, &deadline) < 0) {
 		dial_free(dial);

@@ -29,11 +29,17 @@ struct dial {
 	uint32_t name_us;
 	struct lookup_waiter waiter;
 	struct eyeballs *eyeballs;
+	bool by_name;	     /* the rules have the name, and what it leads to may be dialled */
+	bool has_refused;    /* an address that is not to be dialled: */
+	struct address refused;
+	const char *name; /* as what it is to be verified; behind the host */
 	char host[];
 };
 
-/* BODY and HOST have been checked.  In no list yet; its deadline runs.  NULL: no memory. */
-struct dial *dial_new(struct dialler *dialler, const struct msg_dial *body, const char *host);
+/* BODY, HOST and NAME, as what it is to be verified, have been checked.  In no list yet; its deadline
+ * runs.  NULL: no memory. */
+struct dial *dial_new(struct dialler *dialler, const struct msg_dial *body, const char *host,
+		      const char *name);
 
 /* For tsearch(3). */
 int dial_compare(const void *one, const void *other);

@@ -59,15 +59,24 @@ static void on_turn(evutil_socket_t fd unused_, short what unused_, void *arg)
 	run_waiting(arg);
 }
 
-/* From a worker: hostile.  0 and *host, or -EINVAL. */
-static int check_dial(const struct msg_dial *body, const struct msg *msg, char host[LIMIT_HOST + 1])
+static bool is_host(const char *host)
+{
+	return host[0] != '\0' && host[strspn(host, host_bytes)] == '\0';
+}
+
+/* From a worker: hostile.  0, *host and *name, or -EINVAL. */
+static int check_dial(const struct msg_dial *body, const struct msg *msg, char host[LIMIT_HOST + 1],
+		      char name[LIMIT_HOST + 1])
 {
 	uint32_t at = 0;
-	int r = msg_tail_string(msg, &at, msg->tail_len, host, LIMIT_HOST + 1);
 
-	if (r < 0)
-		return r;
-	if (host[0] == '\0' || host[strspn(host, host_bytes)] != '\0' || body->port == 0)
+	if (body->name_len > msg->tail_len ||
+	    msg_tail_string(msg, &at, msg->tail_len - body->name_len, host, LIMIT_HOST + 1) < 0 ||
+	    msg_tail_string(msg, &at, body->name_len, name, LIMIT_HOST + 1) < 0)
+		return -EINVAL;
+	if (body->name_len == 0)
+		memcpy(name, host, LIMIT_HOST + 1);
+	if (!is_host(host) || !is_host(name) || body->port == 0)
 		return -EINVAL;
 	if (body->family != AF_UNSPEC && body->family != AF_INET && body->family != AF_INET6)
 		return -EINVAL;
@@ -86,14 +95,15 @@ static int on_dial(struct chan *chan, struct msg *msg)
 {
 	struct dialler *dialler = chan->owner;
 	const struct msg_dial *body = msg->body;
-	char host[LIMIT_HOST + 1];
+	char host[LIMIT_HOST + 1] = "", name[LIMIT_HOST + 1] = "";
 	struct dial *dial, **found;
-	int r = check_dial(body, msg, host);
+	int r = check_dial(body, msg, host, name);
 
 	if (r < 0)
 		return r;
 	counters_add(dialler->connector->child->counters, COUNTER_dials, 1);
-	dial = dialler->waiting_count < LIMIT_DIALS_QUEUED ? dial_new(dialler, body, host) : NULL;
+	dial = dialler->waiting_count < LIMIT_DIALS_QUEUED ? dial_new(dialler, body, host, name)
+							     : NULL;
 	if (!dial || dialler->connector->draining) {
 		refuse(dialler, body->id, dial ? TLSB_E_STOPPING : TLSB_E_RESOURCES);
 		if (dial)
@@ -147,7 +157,7 @@ static void on_gone(struct chan *chan, enum msg_rule rule, const char *what)
 		child_give_up(child);
 }
 
-int dialler_new(struct connector *connector, int fd, uint32_t uid, uint32_t pid)
+int dialler_new(struct connector *connector, int fd, const struct msg_worker_chan *whose)
 {
 	struct dialler *dialler = calloc(1, sizeof(*dialler));
 	int r = -ENOMEM;
@@ -166,8 +176,9 @@ int dialler_new(struct connector *connector, int fd, uint32_t uid, uint32_t pid)
 		return r;
 	}
 	dialler->connector = connector;
-	dialler->uid = uid;
-	dialler->pid = pid;
+	dialler->uid = whose->uid;
+	dialler->badge = whose->badge;
+	dialler->pid = whose->pid;
 	TAILQ_INIT(&dialler->waiting);
 	TAILQ_INIT(&dialler->running);
 	LIST_INSERT_HEAD(&connector->diallers, dialler, next);

@@ -24,6 +24,7 @@ struct dialler {
 	struct chan chan;
 	uint32_t uid; /* for the log */
 	uint32_t pid; /* of its worker, which has one channel at a time */
+	uint32_t badge; /* whose destinations it has */
 	TAILQ_HEAD(, dial) waiting, running;
 	unsigned waiting_count, running_count;
 	unsigned attempts; /* sockets that its dials are connecting */
@@ -32,7 +33,7 @@ struct dialler {
 };
 
 /* Takes FD, also on failure.  0 or -ENOMEM. */
-int dialler_new(struct connector *connector, int fd, uint32_t uid, uint32_t pid);
+int dialler_new(struct connector *connector, int fd, const struct msg_worker_chan *whose);
 
 /* Its channel closes, its dials end without an answer. */
 void dialler_free(struct dialler *dialler);

@@ -292,3 +292,34 @@ void policy_send_frontdoor(const struct policy *policy, struct chan *frontdoor)
 	for (unsigned i = 0; i < conf->badge_count; i++)
 		send_rule(conf, &conf->badges[i], frontdoor);
 }
+
+static void send_destinations(const struct conf *conf, const struct conf_badge *badge,
+			      struct chan *connector)
+{
+	const struct conf_value *value = conf_get(conf, badge, SETTING_destinations);
+	const struct msg_destination_rule body = {
+		.badge = badge->number,
+		.count = value->count,
+		.flags = (uint16_t)((value->is_set ? DESTINATION_RESTRICTED : 0) |
+				    (conf_number(conf, badge, SETTING_private)
+					     ? DESTINATION_MAY_BE_PRIVATE
+					     : 0)),
+		.name_len = (uint16_t)strlen(badge->name),
+	};
+	char tail[LIMIT_TAIL], *at = mempcpy(tail, badge->name, body.name_len);
+
+	/* They fit: value.c has looked. */
+	for (unsigned i = 0; i < value->count; i++)
+		at = mempcpy(at, value->words[i], strlen(value->words[i]) + 1);
+	chan_send(connector, MSG_DESTINATION_RULE, &body, tail, (size_t)(at - tail), NULL);
+}
+
+void policy_send_connector(const struct policy *policy, struct chan *connector)
+{
+	const struct conf *conf = policy->conf;
+	const struct msg_destination_rules body = { .count = conf->badge_count };
+
+	chan_send_body(connector, MSG_DESTINATION_RULES, &body);
+	for (unsigned i = 0; i < conf->badge_count; i++)
+		send_destinations(conf, &conf->badges[i], connector);
+}

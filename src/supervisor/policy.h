@@ -54,6 +54,9 @@ char *policy_badge_name(const struct policy *policy, uint32_t badge, uint32_t ui
 /* Its slice for a worker with this badge; 0 is also the spare's.  0 or -errno. */
 int policy_send_worker(const struct policy *policy, uint32_t badge, struct chan *worker);
 
+/* Its slice for the connector: where each badge may connect to. */
+void policy_send_connector(const struct policy *policy, struct chan *connector);
+
 /* Its slice for the frontdoor: who has which badge. */
 void policy_send_frontdoor(const struct policy *policy, struct chan *frontdoor);
 

@@ -58,9 +58,10 @@ static int start_connector(struct station *station)
 	int r = process_start(station->supervisor, ROLE_CONNECTOR, &station_ops, station,
 			      &station->process);
 
-	if (r == 0)
-		r = resolver_send(&station->supervisor->resolver, &station->process->chan);
-	return r;
+	if (r < 0)
+		return r;
+	policy_send_connector(&station->supervisor->policy, &station->process->chan);
+	return resolver_send(&station->supervisor->resolver, &station->process->chan);
 }
 
 int station_start(struct station *station)

@@ -114,6 +114,9 @@ static void reload(struct supervisor *supervisor)
 	policy.trust.generation = supervisor->policy.trust.generation + 1;
 	policy_deinit(&supervisor->policy);
 	supervisor->policy = policy;
+	/* First of all what takes something away; nobody has a new badge before its rules are there. */
+	if (supervisor->connector.process)
+		policy_send_connector(&supervisor->policy, &supervisor->connector.process->chan);
 	if (supervisor->frontdoor.process)
 		policy_send_frontdoor(&supervisor->policy, &supervisor->frontdoor.process->chan);
 	workers_send_policy(&supervisor->workers);

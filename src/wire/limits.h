@@ -222,6 +222,9 @@
 #define LIMIT_BADGES  256
 #define LIMIT_MATCHES 64
 
+/* Where a badge may connect to: rules, which have to fit into one message as well. */
+#define LIMIT_DESTINATIONS 512
+
 /* /etc/passwd and /etc/group. */
 #define LIMIT_USERS_BYTES (16u * 1024 * 1024)
 

@@ -150,12 +150,35 @@ struct msg_trust {
 /* fds: sealed copies of the hosts file and of resolv.conf. */
 #define msg_resolver       msg_empty
 
-/* tail: the host, a name or a literal. */
+/* Where badges may connect to: so many DESTINATION_RULEs follow, and then replace all earlier ones. */
+struct msg_destination_rules {
+	uint32_t count;
+	uint32_t reserved;
+};
+
+enum destination_flags {
+	DESTINATION_RESTRICTED = 1,     /* to these and no others; else to all */
+	DESTINATION_MAY_BE_PRIVATE = 2, /* what a name leads to */
+	DESTINATION_KNOWN_FLAGS = 3,
+};
+
+/* One badge.  tail: its name, then COUNT destinations as they are configured, each with a NUL. */
+struct msg_destination_rule {
+	uint32_t badge;
+	uint32_t count;
+	uint16_t flags;
+	uint16_t name_len;
+	uint32_t reserved;
+};
+
+/* tail: the host, a name or a literal; then the name to verify, if that is another one. */
 struct msg_dial {
 	uint64_t id;
 	uint32_t deadline_ms; /* from now */
 	uint16_t port;
 	uint16_t family; /* AF_UNSPEC, AF_INET, AF_INET6 */
+	uint16_t name_len; /* 0: it is the host's */
+	uint16_t reserved[3];
 };
 
 struct msg_dial_cancel {

@@ -95,6 +95,7 @@ int session_on_connect(struct chan *chan, struct msg *msg)
 void session_dial(struct session *session)
 {
 	struct request *request = session->request;
+	char tail[2 * LIMIT_HOST + 1];
 	struct msg_dial dial = {
 		.id = session->id,
 		.port = request->port,
@@ -105,6 +106,9 @@ void session_dial(struct session *session)
 	if (!session->worker->connector.owner)
 		return; /* a new one is on its way */
 	session->dial_sent = true;
-	chan_send(&session->worker->connector, MSG_DIAL, &dial, request->host,
-		  strlen(request->host), NULL);
+	/* The connector has to know both: its rules are about what is verified. */
+	if (strcmp(request->name, request->host) != 0)
+		dial.name_len = (uint16_t)strlen(request->name);
+	snprintf(tail, sizeof(tail), "%s%s", request->host, dial.name_len ? request->name : "");
+	chan_send(&session->worker->connector, MSG_DIAL, &dial, tail, strlen(tail), NULL);
 }

@@ -1,0 +1,126 @@
+#include "connector/destinations.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macros.h"
+
+void destinations_deinit(struct destinations *destinations)
+{
+	for (unsigned i = 0; i < destinations->count; i++)
+		free(destinations->list[i].rules);
+	free(destinations->list);
+	*destinations = (struct destinations){ .list = NULL };
+}
+
+int destinations_begin(struct destinations *ret, const struct msg_destination_rules *body)
+{
+	struct destinations coming = { .expected = body->count };
+
+	if (body->count > LIMIT_BADGES)
+		return -EBADMSG;
+	coming.list = calloc(MAX(body->count, 1U), sizeof(*coming.list));
+	if (!coming.list)
+		return -ENOMEM;
+	destinations_deinit(ret);
+	*ret = coming;
+	return 0;
+}
+
+/* Rules in writing, each with its NUL, from *AT on. */
+static int read_rules(struct reach *reach, const struct msg *msg, uint32_t at)
+{
+	for (unsigned i = 0; i < reach->count; i++) {
+		const char *text = msg->tail + at, *why;
+		size_t len = strnlen(text, msg->tail_len - at);
+
+		if (at + len >= msg->tail_len || destination_parse(text, &reach->rules[i], &why) < 0)
+			return -EBADMSG;
+		at += (uint32_t)len + 1;
+	}
+	return at == msg->tail_len ? 0 : -EBADMSG;
+}
+
+int destinations_add(struct destinations *destinations, const struct msg *msg)
+{
+	const struct msg_destination_rule *body = msg->body;
+	struct reach reach = {
+		.badge = body->badge,
+		.restricted = (body->flags & DESTINATION_RESTRICTED) != 0,
+		.has_private = (body->flags & DESTINATION_MAY_BE_PRIVATE) != 0,
+		.count = body->count,
+	};
+	uint32_t at = 0;
+	int r;
+
+	if (destinations_are_complete(destinations) || body->badge == 0 ||
+	    (body->flags & ~(unsigned)DESTINATION_KNOWN_FLAGS) != 0 ||
+	    body->count > LIMIT_DESTINATIONS || body->name_len > msg->tail_len ||
+	    msg_tail_string(msg, &at, body->name_len, reach.name, sizeof(reach.name)) < 0)
+		return -EBADMSG;
+	reach.rules = calloc(MAX(body->count, 1U), sizeof(*reach.rules));
+	if (!reach.rules)
+		return -ENOMEM;
+	r = read_rules(&reach, msg, at);
+	if (r < 0) {
+		free(reach.rules);
+		return r;
+	}
+	destinations->list[destinations->count++] = reach;
+	return 0;
+}
+
+int destinations_find(const struct destinations *destinations, uint32_t badge,
+		      const struct reach **ret)
+{
+	*ret = NULL;
+	if (badge == 0)
+		return 0;
+	for (unsigned i = 0; i < destinations->count; i++) {
+		if (destinations->list[i].badge != badge)
+			continue;
+		if (destinations->list[i].restricted)
+			*ret = &destinations->list[i];
+		return 0;
+	}
+	return -EACCES;
+}
+
+bool reach_has_name(const struct reach *reach, const char *host, const char *name, uint16_t port)
+{
+	char plain_host[LIMIT_HOST + 1], plain_name[LIMIT_HOST + 1];
+
+	destination_plain_name(host, plain_host);
+	destination_plain_name(name, plain_name);
+	for (unsigned i = 0; i < reach->count; i++) {
+		if (destination_has_name(&reach->rules[i], plain_host, port))
+			return strcmp(plain_host, plain_name) == 0;
+	}
+	return false;
+}
+
+bool reach_has_ranges(const struct reach *reach, uint16_t port)
+{
+	for (unsigned i = 0; i < reach->count; i++) {
+		const struct destination *rule = &reach->rules[i];
+
+		if (rule->kind == DESTINATION_ADDRESS && port >= rule->port_low &&
+		    port <= rule->port_high)
+			return true;
+	}
+	return false;
+}
+
+bool reach_has_address(const struct reach *reach, const struct address *address, uint16_t port,
+		       bool by_name)
+{
+	if (by_name &&
+	    (reach->has_private || !destination_is_private(address->family, address->bytes)))
+		return true;
+	for (unsigned i = 0; i < reach->count; i++) {
+		if (destination_has_address(&reach->rules[i], address->family, address->bytes, port))
+			return true;
+	}
+	return false;
+}
