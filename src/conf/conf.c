@@ -217,13 +217,20 @@ static void check_ciphers(const struct conf *conf, const struct conf_badge *badg
 		}
 	}
 	if (!usable && ciphers->count > 0 && version->count > 0)
-		conf_error(errors, ciphers->place, "ciphers: none of them can be used with %s",
-			   version->words[0]);
+		conf_error(errors, ciphers->is_set ? ciphers->place : version->place,
+			   "ciphers: none of them can be used with %s%s%s", version->words[0],
+			   badge ? " in badge " : "", badge ? badge->name : "");
 }
 
 void conf_check(const struct conf *conf, struct conf_errors *errors)
 {
 	check_ciphers(conf, NULL, errors);
+	for (unsigned i = 0; i < conf->badge_count; i++) {
+		const struct conf_value *values = conf->badges[i].scope.values;
+
+		if (values[SETTING_ciphers].is_set || values[SETTING_min_version].is_set)
+			check_ciphers(conf, &conf->badges[i], errors);
+	}
 }
 
 int conf_override(struct conf *conf, enum setting setting, const char *word,

@@ -50,6 +50,12 @@ static struct conf_place place_of(const cfg_t *cfg)
 	return (struct conf_place){ parsing->file, (unsigned)MAX(cfg->line, 0) };
 }
 
+/* Not in a section that does not exist: that is said, and what is in it means nothing. */
+static bool is_ours(const cfg_t *cfg)
+{
+	return cfg == parsing->root || strcmp(cfg->name, SECTION) == 0;
+}
+
 static unsigned section_of(const cfg_t *cfg)
 {
 	/* A section is counted when it ends: until then it is the next one. */
@@ -81,6 +87,8 @@ static int add_value(cfg_t *cfg, const cfg_opt_t *opt, const char *text, bool be
 static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
 	*(const char **)result = "";
+	if (!is_ours(cfg))
+		return 0;
 	if (cfg != parsing->root && !parsing->title && !(parsing->title = strdup(cfg_title(cfg))))
 		parsing->errors->no_memory = true;
 	/* "=" has emptied the list, and the place for this value is counted already. */
@@ -99,8 +107,8 @@ static void complain_of_stranger(const cfg_t *cfg, const char *name)
 	const struct setting_info *elsewhere = find_setting(name);
 	char hint[96];
 
-	if (cfg != parsing->root && strcmp(cfg->name, SECTION) != 0)
-		return; /* in a section that does not exist: that is said */
+	if (!is_ours(cfg))
+		return;
 	if (conf_errors_has(parsing->errors, place_of(cfg).line))
 		return; /* one of a list's values, or said when it was met first */
 	for (unsigned i = 0; i < SETTING_COUNT; i++) {

@@ -120,16 +120,62 @@ static int read_conf(const struct options *options, struct conf *conf, struct co
 	return r;
 }
 
-static void load_trust(const struct conf *conf, struct trustfile *trust, struct conf_errors *errors)
+static void load_one(const struct conf_value *value, struct trustfile *trust,
+		     struct conf_errors *errors)
 {
-	const struct conf_value *value = conf_get(conf, NULL, SETTING_trust);
 	struct failure failure;
 
-	if (value->count == 0)
-		return; /* an error already */
 	trust->path = value->words[0];
 	if (trustfile_load(trust, &failure) < 0)
 		conf_error(errors, value->place, "trust: %s", failure.text);
+}
+
+/* The bundle that was loaded from this path. */
+static const struct trustfile *find_trust(const struct policy *policy, const char *path)
+{
+	for (unsigned i = 0; i < policy->other_count; i++) {
+		if (strcmp(policy->others[i].path, path) == 0)
+			return &policy->others[i];
+	}
+	return &policy->trust;
+}
+
+/* Each file once, however many badges have it. */
+static int load_trust(struct policy *policy, struct conf_errors *errors)
+{
+	const struct conf *conf = policy->conf;
+	const struct conf_value *global = conf_get(conf, NULL, SETTING_trust);
+
+	policy->others = calloc(conf->badge_count + 1, sizeof(*policy->others));
+	if (!policy->others)
+		return -ENOMEM;
+	if (global->count == 0)
+		return 0; /* an error already */
+	load_one(global, &policy->trust, errors);
+	for (unsigned i = 0; i < conf->badge_count; i++) {
+		const struct conf_value *own = &conf->badges[i].scope.values[SETTING_trust];
+
+		if (own->count == 0 || strcmp(own->words[0], global->words[0]) == 0 ||
+		    find_trust(policy, own->words[0]) != &policy->trust)
+			continue;
+		policy->others[policy->other_count] = (struct trustfile){ .fd = -1 };
+		load_one(own, &policy->others[policy->other_count++], errors);
+	}
+	return 0;
+}
+
+const char *policy_file(const struct policy *policy, unsigned i)
+{
+	if (i == 0)
+		return policy->trust.path;
+	return i <= policy->other_count ? policy->others[i - 1].path : NULL;
+}
+
+void policy_log_trust(const struct policy *policy)
+{
+	trustfile_log(&policy->trust);
+	for (unsigned i = 0; i < policy->other_count; i++)
+		trustfile_log(&policy->others[i]);
 }
 
 /* Who is called as before is who he was before. */
@@ -160,7 +206,7 @@ int policy_load(const struct options *options, const struct policy *before, stru
 	if (r == 0)
 		r = users_resolve(policy.conf, errors);
 	if (r == 0)
-		load_trust(policy.conf, &policy.trust, errors);
+		r = load_trust(&policy, errors);
 	conf_errors_sort(errors);
 	if (r == 0)
 		r = conf_errors_result(errors);
@@ -177,6 +223,11 @@ void policy_deinit(struct policy *policy)
 {
 	policy->conf = conf_free(policy->conf);
 	policy->trust.fd = fd_close(policy->trust.fd);
+	for (unsigned i = 0; i < policy->other_count; i++)
+		fd_close(policy->others[i].fd);
+	free(policy->others);
+	policy->others = NULL;
+	policy->other_count = 0;
 }
 
 void policy_fail(const struct conf_errors *errors, int error, struct failure *failure)
@@ -241,14 +292,24 @@ char *policy_badge_name(const struct policy *policy, uint32_t badge, uint32_t ui
 	return dst;
 }
 
+static uint16_t flags_of(const struct conf *conf, const struct conf_badge *badge)
+{
+	unsigned flags = 0;
+
+	if (conf_number(conf, badge, SETTING_allow_insecure))
+		flags |= POLICY_MAY_SKIP_VERIFY;
+	if (conf_number(conf, badge, SETTING_own_ca))
+		flags |= POLICY_MAY_BRING_CA;
+	return (uint16_t)flags;
+}
+
 int policy_send_worker(const struct policy *policy, uint32_t number, struct chan *worker)
 {
 	const struct conf *conf = policy->conf;
 	const struct conf_badge *badge = number ? conf_badge(conf, number) : NULL;
 	const struct msg_policy body = {
 		.version_min = (uint16_t)conf_number(conf, badge, SETTING_min_version),
-		.flags = conf_number(conf, badge, SETTING_allow_insecure) ? POLICY_MAY_SKIP_VERIFY
-									    : 0,
+		.flags = flags_of(conf, badge),
 		.max_sessions = (uint32_t)conf_number(conf, badge, SETTING_max_sessions),
 		.max_session_rate = (uint32_t)conf_number(conf, badge, SETTING_max_session_rate),
 		.max_memory = conf_number(conf, badge, SETTING_max_memory),
@@ -258,7 +319,9 @@ int policy_send_worker(const struct policy *policy, uint32_t number, struct chan
 
 	conf_list(conf, badge, SETTING_ciphers, ciphers, sizeof(ciphers));
 	r = chan_send(worker, MSG_POLICY, &body, ciphers, strlen(ciphers), NULL);
-	return r < 0 ? r : trustfile_send(&policy->trust, worker);
+	if (r < 0)
+		return r;
+	return trustfile_send(find_trust(policy, conf_word(conf, badge, SETTING_trust)), worker);
 }
 
 _Static_assert(LIMIT_RULE == LIMIT_BADGE + LIMIT_MATCHES * sizeof(struct conf_match),

@@ -16,6 +16,8 @@
 struct policy {
 	struct conf *conf;
 	struct trustfile trust;
+	struct trustfile *others; /* that badges have instead */
+	unsigned other_count;
 	uint32_t last_badge; /* the highest number that a badge ever had */
 };
 
@@ -34,6 +36,12 @@ void policy_deinit(struct policy *policy);
 
 /* The daemon cannot start: all errors but the last to standard error; that one is the reason. */
 void policy_fail(const struct conf_errors *errors, int error, struct failure *failure);
+
+/* The I-th file that the configuration names, counted from 0, or NULL. */
+const char *policy_file(const struct policy *policy, unsigned i);
+
+/* A line about each trust bundle. */
+void policy_log_trust(const struct policy *policy);
 
 /* A line for each error. */
 void policy_log_errors(const struct conf_errors *errors);

@@ -98,7 +98,7 @@ static void open_log(struct supervisor *supervisor, const struct environment *en
 	if (conf_number(supervisor->policy.conf, NULL, SETTING_allow_insecure))
 		log_pairs(LOG_L_WARNING, "programs may ask for sessions without verification", NULL,
 			  0);
-	trustfile_log(&supervisor->policy.trust);
+	policy_log_trust(&supervisor->policy);
 }
 
 static int make_objects(struct supervisor *supervisor)
@@ -125,9 +125,9 @@ static int make_objects(struct supervisor *supervisor)
 static int enter_sandbox(struct supervisor *supervisor)
 {
 	const struct options *options = supervisor->options;
-	const char *const read[] = { supervisor->policy.trust.path,
-				     options->config ? options->config : POLICY_FILE,
-				     RESOLVER_HOSTS_FILE, RESOLVER_CONF_FILE, NULL };
+	const char *read[LIMIT_BADGES + 5] = { RESOLVER_HOSTS_FILE, RESOLVER_CONF_FILE,
+					       options->config ? options->config : POLICY_FILE };
+	const char *named;
 	char folder[PATH_MAX];
 	const char *path = supervisor->listener.path, *what = NULL;
 	const struct sandbox_files files = {
@@ -135,8 +135,12 @@ static int enter_sandbox(struct supervisor *supervisor)
 		.list = policy_folder(options, folder, sizeof(folder)),
 		.remove = path[0] == '\0' ? NULL : path,
 	};
-	unsigned calls;
-	int r = sandbox_enter_with_files(ROLE_SUPERVISOR, supervisor->options->sandbox,
+	unsigned calls, count = 3;
+	int r;
+
+	for (unsigned i = 0; (named = policy_file(&supervisor->policy, i)); i++)
+		read[count++] = named;
+	r = sandbox_enter_with_files(ROLE_SUPERVISOR, supervisor->options->sandbox,
 					 SANDBOX_KEEP_ALL, &files, &calls, &what);
 
 	if (r < 0)

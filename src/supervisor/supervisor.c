@@ -120,7 +120,7 @@ static void reload(struct supervisor *supervisor)
 	if (supervisor->frontdoor.process)
 		policy_send_frontdoor(&supervisor->policy, &supervisor->frontdoor.process->chan);
 	workers_send_policy(&supervisor->workers);
-	trustfile_log(&supervisor->policy.trust);
+	policy_log_trust(&supervisor->policy);
 }
 
 static void on_reload(evutil_socket_t signal_number unused_, short what unused_, void *arg)

@@ -126,7 +126,8 @@ struct msg_badge {
 
 enum policy_flags {
 	POLICY_MAY_SKIP_VERIFY = 1, /* tlsb_config_insecure_no_verify() is granted */
-	POLICY_KNOWN_FLAGS = 1,
+	POLICY_MAY_BRING_CA = 2,    /* tlsb_config_set_ca() is */
+	POLICY_KNOWN_FLAGS = 3,
 };
 
 /* tail: the cipher suites that may be used, with colons between them. */

@@ -42,7 +42,8 @@ static void append(char dst[LIMIT_CIPHERS + 1], const char *name, size_t len)
 
 void bounds_init(struct bounds *bounds)
 {
-	*bounds = (struct bounds){ .version_min = TLSB_TLS_1_2, .version_max = TLSB_TLS_1_3 };
+	*bounds = (struct bounds){ .version_min = TLSB_TLS_1_2, .version_max = TLSB_TLS_1_3,
+				   .may_bring_ca = true };
 	for (unsigned i = 0; i < CONF_CIPHER_COUNT; i++)
 		append(bounds->ciphers, cipher_info[i].name, strlen(cipher_info[i].name));
 }
@@ -70,6 +71,7 @@ int bounds_parse(struct bounds *ret, const struct msg *msg)
 	struct bounds bounds = {
 		.version_min = policy->version_min,
 		.may_skip_verify = (policy->flags & POLICY_MAY_SKIP_VERIFY) != 0,
+		.may_bring_ca = (policy->flags & POLICY_MAY_BRING_CA) != 0,
 	};
 	uint32_t at = 0;
 

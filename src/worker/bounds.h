@@ -11,7 +11,7 @@
 
 struct bounds {
 	uint16_t version_min, version_max; /* max: of the ciphers that may be used */
-	bool may_skip_verify;
+	bool may_skip_verify, may_bring_ca;
 	char ciphers[LIMIT_CIPHERS + 1]; /* names, with colons between them */
 };
 

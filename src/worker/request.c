@@ -79,6 +79,10 @@ static int check_bounds(const struct request *request, const struct bounds *boun
 		*ret_text = "allow-insecure: the server's certificate has to be verified";
 		return -EACCES;
 	}
+	if (request->ca_len > 0 && !bounds->may_bring_ca) {
+		*ret_text = "own-ca: a program may bring no CA certificates of its own";
+		return -EACCES;
+	}
 	if ((min && min < bounds->version_min) || (max && max < bounds->version_min)) {
 		*ret_text = bounds->version_min == TLSB_TLS_1_2
 				    ? "min-version: the floor is TLS 1.2; a program may ask for no less"

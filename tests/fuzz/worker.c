@@ -149,7 +149,7 @@ static void start(void)
 	const struct msg_policy policy = { .max_sessions = LIMIT_SESSIONS_PER_UID,
 					   .max_memory = LIMIT_RING_BYTES_PER_UID,
 					   .version_min = TLSB_TLS_1_2,
-					   .flags = POLICY_MAY_SKIP_VERIFY };
+					   .flags = POLICY_KNOWN_FLAGS };
 	struct bounds all;
 	const struct msg_badge badge = { .uid = 1000 };
 

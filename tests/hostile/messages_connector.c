@@ -106,7 +106,7 @@ static bool make(struct mutant *mutant, const struct msg_context *ctx, uint32_t 
 	return true;
 }
 
-/* What a DIAL may ask: of the host, only the characters. */
+/* What a DIAL may ask: of the host and the name behind it, only the characters. */
 static enum msg_rule judge_dial(const struct mutant *mutant)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -118,7 +118,9 @@ static enum msg_rule judge_dial(const struct mutant *mutant)
 		if (!memchr(allowed, mutant->bytes[i], sizeof(allowed) - 1))
 			return RULE_CONTENT;
 	}
-	if (mutant->len == at || dial->port == 0)
+	if (mutant->len <= at + dial->name_len || dial->port == 0)
+		return RULE_CONTENT;
+	if (mutant->len - at - dial->name_len > LIMIT_HOST || dial->name_len > LIMIT_HOST)
 		return RULE_CONTENT;
 	if (dial->family != AF_UNSPEC && dial->family != AF_INET && dial->family != AF_INET6)
 		return RULE_CONTENT;

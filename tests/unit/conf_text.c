@@ -240,10 +240,20 @@ static void badges_have_their_own_errors(void **state unused_)
 		"t:1: badge \"a:b\": a name has 1 to 63 letters, digits, and . _ -");
 	refuses("badge a { match = any }\nbadge b { match = any }\nbadge a { match = uid:1 }\n",
 		"t:3: badge \"a\": is there already, at t:1");
+	refuses("bagde a { match = any }\nbadge b { match = uid:1 }\nx { match = any }\n",
+		"t:1: bagde: there is no such setting; did you mean badge?",
+		"t:3: x: there is no such setting");
 	refuses("match = any", "t:1: match: not a setting of its own: it belongs into a badge");
 	refuses("badge a {\n match = any\n allow-insecure = no\n mach = any\n}",
-		"t:3: allow-insecure: not a setting of a badge: it stands outside of all of them",
 		"t:4: mach: there is no such setting; did you mean match?");
+	refuses("min-version = TLSv1.3\n"
+		"badge a { match = any\n ciphers = ECDHE-RSA-AES128-GCM-SHA256\n}\n"
+		"badge b { match = any\n ciphers = ECDHE-RSA-AES128-GCM-SHA256\n"
+		" min-version = TLSv1.2 }\n",
+		"t:3: ciphers: none of them can be used with TLSv1.3 in badge a");
+	refuses("ciphers = ECDHE-RSA-AES128-GCM-SHA256\n"
+		"badge a { match = any\n min-version = TLSv1.3\n}\n",
+		"t:1: ciphers: none of them can be used with TLSv1.3 in badge a");
 	refuses("bagde a { match = any }\n", "t:1: bagde: there is no such setting; did you mean badge?");
 	refuses("badge a { match = { usr:x, \"user:\", uid:x, gid:-1, unit:x, any:x } }",
 		"t:1: match: \"usr:x\" is none of user:NAME, group:NAME, uid:NUMBER, gid:NUMBER and "

@@ -206,7 +206,8 @@ static inline void rig_start(struct rig *rig, int allow_insecure)
 	assert_int_equal(fd_seqpacket_pair(pair), 0);
 	fds[1] = pair[0];
 	rig->connector = pair[1];
-	rig_policy(rig, TLSB_TLS_1_2, allow_insecure ? POLICY_MAY_SKIP_VERIFY : 0, NULL);
+	rig_policy(rig, TLSB_TLS_1_2,
+		   POLICY_MAY_BRING_CA | (allow_insecure ? POLICY_MAY_SKIP_VERIFY : 0), NULL);
 	rig_tell(rig, MSG_BADGE, &badge, "uid:1000", fds);
 	rig_turn(rig);
 }
