@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void conf_errors_init(struct conf_errors *errors)
 {
@@ -15,6 +16,15 @@ void conf_errors_deinit(struct conf_errors *errors)
 	for (unsigned i = 0; i < errors->count; i++)
 		free(errors->list[i].text);
 	errors->count = 0;
+}
+
+static bool is_there(const struct conf_errors *errors, const char *text)
+{
+	for (unsigned i = 0; i < errors->count; i++) {
+		if (strcmp(errors->list[i].text, text) == 0)
+			return true;
+	}
+	return false;
 }
 
 void conf_error(struct conf_errors *errors, struct conf_place place, const char *format, ...)
@@ -38,6 +48,10 @@ void conf_error(struct conf_errors *errors, struct conf_place place, const char 
 	}
 	if (r < 0) {
 		errors->no_memory = true;
+		return;
+	}
+	if (is_there(errors, error->text)) {
+		free(error->text);
 		return;
 	}
 	error->file = errors->file;

@@ -34,6 +34,7 @@ struct conf_errors {
 void conf_errors_init(struct conf_errors *errors);
 void conf_errors_deinit(struct conf_errors *errors);
 
+/* One more; one that is there already is the same one. */
 void conf_error(struct conf_errors *errors, struct conf_place place, const char *format, ...)
 	printf_(3, 4);
 

@@ -20,6 +20,8 @@ enum stranger_kind { STRANGER_VALUE, STRANGER_TITLED, STRANGER_SECTION, STRANGER
 struct stranger {
 	char name[64];
 	enum stranger_kind kind;
+	bool is_told;  /* the first time that it is in the file, where its name stands */
+	unsigned seen; /* how often, in this reading */
 };
 
 struct parser {
@@ -107,10 +109,6 @@ static void complain_of_stranger(const cfg_t *cfg, const char *name)
 	const struct setting_info *elsewhere = find_setting(name);
 	char hint[96];
 
-	if (!is_ours(cfg))
-		return;
-	if (conf_errors_has(parsing->errors, place_of(cfg).line))
-		return; /* one of a list's values, or said when it was met first */
 	for (unsigned i = 0; i < SETTING_COUNT; i++) {
 		if (setting_info[i].where & where)
 			nearest_try(&nearest, setting_info[i].name);
@@ -126,13 +124,6 @@ static void complain_of_stranger(const cfg_t *cfg, const char *name)
 			   nearest_hint(&nearest, hint, sizeof(hint)));
 }
 
-static int on_stranger(cfg_t *cfg, cfg_opt_t *opt, const char *value unused_, void *result)
-{
-	*(const char **)result = "";
-	complain_of_stranger(cfg, opt->name);
-	return 0;
-}
-
 static struct stranger *find_stranger(const char *name)
 {
 	for (unsigned i = 0; i < parsing->stranger_count; i++) {
@@ -142,15 +133,28 @@ static struct stranger *find_stranger(const char *name)
 	return NULL;
 }
 
+/* A value of one: of each assignment the first, which has its line from the value, counts. */
+static int on_stranger(cfg_t *cfg, cfg_opt_t *opt, const char *value unused_, void *result)
+{
+	struct stranger *stranger = find_stranger(opt->name);
+
+	*(const char **)result = "";
+	if (stranger && is_ours(cfg) && opt->nvalues == 1 &&
+	    !(stranger->seen++ == 0 && stranger->is_told))
+		complain_of_stranger(cfg, opt->name);
+	return 0;
+}
+
 static void meet_stranger(const cfg_t *cfg, const char *name)
 {
 	struct stranger *stranger = &parsing->strangers[parsing->stranger_count];
 
-	complain_of_stranger(cfg, name);
+	if (is_ours(cfg))
+		complain_of_stranger(cfg, name);
 	if (parsing->stranger_count == STRANGERS_MAX || strlen(name) >= sizeof(stranger->name))
 		return;
+	*stranger = (struct stranger){ .kind = STRANGER_VALUE, .is_told = is_ours(cfg) };
 	memcpy(stranger->name, name, strlen(name) + 1);
-	stranger->kind = STRANGER_VALUE;
 	parsing->stranger_count++;
 	parsing->again = true;
 }
@@ -273,6 +277,8 @@ static int read_once(const char *text)
 	cfg_opt_t outer[SETTING_COUNT + STRANGERS_MAX + 2];
 	int r;
 
+	for (unsigned i = 0; i < parsing->stranger_count; i++)
+		parsing->strangers[i].seen = 0;
 	fill_options(inner, B, NULL);
 	fill_options(outer, G, inner);
 	parsing->root = cfg_init(outer, CFGF_NONE);

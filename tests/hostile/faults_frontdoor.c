@@ -84,7 +84,7 @@ static void supervise(struct bench *bench)
 
 	while (rig_hear(&bench->rig, &buf, &msg) == 1) {
 		const struct msg_worker_wanted *body = msg.body;
-		const struct msg_worker_none none = { body->uid, TLSB_E_RESOURCES };
+		const struct msg_worker_none none = { body->uid, 0, TLSB_E_RESOURCES, 0 };
 
 		assert_int_equal(body->uid, getuid());
 		if (msg.type == MSG_WORKER_RETIRE) {
@@ -253,7 +253,7 @@ static void have_others(struct bench *bench)
 
 static void others_are_unharmed(struct bench *bench)
 {
-	struct badge *badge = badge_find(rig_frontdoor(&bench->rig), getuid() + 1);
+	struct badge *badge = badge_find(rig_frontdoor(&bench->rig), getuid() + 1, 0);
 	char byte;
 
 	assert_int_equal(recv(bench->theirs, &byte, 1, MSG_DONTWAIT), -1);

@@ -289,9 +289,11 @@ static void bench_begin(struct bench *bench)
 	*supervisor = (struct supervisor){ .options = &bench->options,
 					   .phase = PHASE_RUNNING,
 					   .spawner = { -1, -1, 0, SANDBOX_OFF },
-					   .trust = { .path = bench->path, .fd = -1 } };
+					   .policy = { .conf = conf_new(),
+						       .trust = { .path = bench->path,
+								  .fd = -1 } } };
 	LIST_INIT(&supervisor->processes);
-	assert_int_equal(trustfile_load(&supervisor->trust, &failure), 0);
+	assert_int_equal(trustfile_load(&supervisor->policy.trust, &failure), 0);
 	assert_int_equal(spawn_init(&supervisor->spawner, 1, SANDBOX_OFF), 0);
 	supervisor->listener.fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	supervisor->base = event_base_new();
@@ -319,7 +321,7 @@ static void bench_end(struct bench *bench)
 	event_base_free(supervisor->base);
 	spawn_deinit(&supervisor->spawner);
 	fd_close(supervisor->listener.fd);
-	fd_close(supervisor->trust.fd);
+	policy_deinit(&supervisor->policy);
 }
 
 static void start_run(void *arg)

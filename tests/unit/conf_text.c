@@ -128,6 +128,20 @@ static void errors_are_all_told_with_their_lines(void **state unused_)
 		"t:8: completely-unlike: there is no such setting");
 }
 
+static void strangers_are_told_wherever_they_are(void **state unused_)
+{
+	refuses("badge a { match = any\n mach = {\n x,\n y }\n privat = no tust = /x\n}\n"
+		"badge b { match = any mach = z\n}\nmach = 7\n"
+		"log { tust = 1 }\nbadge c { match = any tust = /x }\n",
+		"t:2: mach: there is no such setting; did you mean match?",
+		"t:5: privat: there is no such setting; did you mean private?",
+		"t:5: tust: there is no such setting; did you mean trust?",
+		"t:7: mach: there is no such setting; did you mean match?",
+		"t:9: mach: there is no such setting",
+		"t:10: log: there is no such setting",
+		"t:11: tust: there is no such setting; did you mean trust?");
+}
+
 static void sections_that_do_not_exist_are_passed_over(void **state unused_)
 {
 	refuses("server \"x\" {\n  name = y\n  trust = /x\n}\n"
@@ -573,6 +587,7 @@ int main(void)
 		TEST(nothing_is_a_good_configuration),
 		TEST(all_ways_to_write_a_value_are_one),
 		TEST(errors_are_all_told_with_their_lines),
+		TEST(strangers_are_told_wherever_they_are),
 		TEST(sections_that_do_not_exist_are_passed_over),
 		TEST(a_setting_is_set_once),
 		TEST(errors_come_in_the_order_of_the_files),
