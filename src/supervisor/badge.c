@@ -28,8 +28,9 @@ int badge_give(struct supervisor *supervisor, struct chan *worker, uint32_t uid,
 	char name[LIMIT_BADGE + 1];
 
 	r = policy_send_worker(&supervisor->policy, badge, worker);
-	if (r == 0)
-		r = fd_seqpacket_pair(frontdoor);
+	if (r < 0)
+		return r;
+	r = fd_seqpacket_pair(frontdoor);
 	if (r < 0)
 		return r;
 	r = fd_seqpacket_pair(connector);
