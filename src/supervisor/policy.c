@@ -254,6 +254,9 @@ int policy_main(const struct options *options)
 
 	/* A file that the daemon could not read is an error, even if we could. */
 	r = identity_find(options->user, OPTIONS_USER, &identity, &failure);
+	/* A unit's dynamic user exists only while the unit runs. */
+	if (r < 0 && !options->user)
+		r = identity_find(NULL, "nobody", &identity, &failure);
 	if (r == 0)
 		r = identity_assume(&identity, &failure);
 	conf_errors_init(&errors);

@@ -28,6 +28,17 @@ good()
 }
 prove "-n says that a good configuration is good, and starts nothing" good
 
+as_its_user()
+{
+	needs_root
+	echo "trust = \"$PKI/root.pem\"" > "$conf"
+	expect 0 tlsbrokerd -n --config "$conf"
+	chmod 600 "$conf"
+	expect 1 tlsbrokerd -n --config "$conf" 2>&1 | grep -F "$conf: Permission denied"
+	chmod 644 "$conf"
+}
+prove "for root, -n reads as the daemon would, with whatever user there is" as_its_user
+
 bad()
 {
 	printf 'trsut = "/x"\nmin-version = TLSv1.1\n' > "$conf"
