@@ -190,7 +190,7 @@ numbers_stay()
 		badge "new" { match = "uid:61003" }
 		badge "both" { match = { "uid:61002", "gid:61004" } }
 		badge "one" { match = "uid:61001" }
-		badge "admin" { match = "uid:0" }
+		badge "admin" { match = { "user:root", "group:root" } } # looked up inside the sandbox
 	END
 	reload
 	equal "$(badge_of in_group 61002 61999)" both
