@@ -197,7 +197,8 @@ static void give_rules(struct rig *rig, uint16_t flags, const char *const *rules
 
 static int badge_worker(struct rig *rig, uint32_t badge)
 {
-	const struct msg_worker_chan body = {.uid = 1000, .badge = badge};
+	static uint32_t pid = 1;
+	const struct msg_worker_chan body = {.uid = 1000, .badge = badge, .pid = pid++};
 	int pair[2];
 
 	assert_int_equal(fd_seqpacket_pair(pair), 0);
