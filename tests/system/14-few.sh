@@ -73,6 +73,7 @@ roles_are_silent()
 
 silent_roles()
 {
+	needs_root # nobody else may look at them
 	local user=()
 	[ -z "$ROOT" ] || user=(--user nobody)
 	background daemon - tlsbrokerd "${user[@]}" --socket "$SOCKET" --trust "$PKI/root.pem" \

@@ -10,16 +10,6 @@ good=$PORT
 start_peer unknown unknown-ca
 unknown=$PORT
 
-# reload REGEX: ask for it, and wait for the line that says what came of it.
-reload()
-{
-	local before
-	before=$(grep -Ec "$1" "$TMP/daemon.out" || true)
-	kill -HUP "$(pid_of daemon)"
-	one_more() { [ "$(grep -Ec "$1" "$TMP/daemon.out")" -gt "$before" ]; }
-	wait_until 5 one_more "$1"
-}
-
 # What the lines say in part.
 LOADED='trust.*(load|index|bundle)' KEPT='(kept|keep|old|previous)'
 

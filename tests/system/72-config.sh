@@ -5,7 +5,6 @@
 
 user=()
 [ -z "$ROOT" ] || user=(--user nobody)
-conf=$TMP/etc/tlsbroker.conf
 mkdir -p "$TMP/etc/conf.d"
 
 # checks STATUS [flags...]: tlsbrokerd -n, what it says in $TMP/checked.
@@ -113,24 +112,13 @@ prove "case 46: files that are no text are refused in one line each" odd_files
 
 # ---- in force ----
 
-# write_conf LINE...
-write_conf()
+# configure LINE...
+configure()
 {
-	printf '%s\n' "trust = \"$PKI/root.pem\"" "$@" > "$TMP/etc/new"
-	mv "$TMP/etc/new" "$conf"
+	printf '%s\n' "$@" | write_conf
 }
 
-# reload REGEX: ask for it, and wait for the line that says what came of it.
-reload()
-{
-	local before
-	before=$(grep -Ec "$1" "$TMP/daemon.out" || true)
-	kill -HUP "$(pid_of daemon)"
-	one_more() { [ "$(grep -Ec "$1" "$TMP/daemon.out")" -gt "$before" ]; }
-	wait_until 5 one_more "$1"
-}
-
-write_conf
+configure
 start_daemon --config "$conf"
 start_peer good good
 start_openssl old good -tls1_2
@@ -150,7 +138,7 @@ load load "$CLIENT" --sessions 5 localhost "$(last_said good '^listening' | cut 
 
 floor()
 {
-	write_conf 'min-version = TLSv1.3'
+	configure 'min-version = TLSv1.3'
 	reload 'trust bundle'
 	client "localhost:$new" < /dev/null
 	deny client "localhost:$old" < /dev/null
@@ -162,17 +150,17 @@ prove "a floor of TLS 1.3, from the next session on; a program cannot lower it" 
 
 ciphers()
 {
-	write_conf 'ciphers = { ECDHE-ECDSA-AES128-GCM-SHA256, TLS_AES_128_GCM_SHA256 }'
+	configure 'ciphers = { ECDHE-ECDSA-AES128-GCM-SHA256, TLS_AES_128_GCM_SHA256 }'
 	reload 'trust bundle'
 	client -v "localhost:$old" < /dev/null 2>&1 | grep -q ECDHE-ECDSA-AES128-GCM-SHA256
 	client -v "localhost:$new" < /dev/null 2>&1 | grep -q TLS_AES_128_GCM_SHA256
 	expect 6 client --ciphers TLS_AES_256_GCM_SHA384 "localhost:$new" < /dev/null 2>&1 |
 		grep 'ciphers: one that the program asks for may not be used'
-	write_conf 'ciphers = TLS_AES_256_GCM_SHA384'
+	configure 'ciphers = TLS_AES_256_GCM_SHA384'
 	reload 'trust bundle'
 	deny client "localhost:$old" < /dev/null
 	client "localhost:$new" < /dev/null
-	write_conf 'ciphers = ECDHE-ECDSA-AES256-GCM-SHA384'
+	configure 'ciphers = ECDHE-ECDSA-AES256-GCM-SHA384'
 	reload 'trust bundle'
 	client "localhost:$old" < /dev/null
 	deny client "localhost:$new" < /dev/null
@@ -183,10 +171,10 @@ prove "only the ciphers that are listed; a program cannot add one" ciphers
 
 insecure()
 {
-	write_conf 'allow-insecure = yes'
+	configure 'allow-insecure = yes'
 	reload 'trust bundle'
 	client --insecure "localhost:$new" < /dev/null
-	write_conf
+	configure
 	reload 'trust bundle'
 	expect 6 client --insecure "localhost:$new" < /dev/null
 }
@@ -195,7 +183,7 @@ prove "allow-insecure comes and goes" insecure
 # kept COMMAND...: what the command makes of the file is refused, and changes nothing.
 kept()
 {
-	write_conf 'min-version = TLSv1.3'
+	configure 'min-version = TLSv1.3'
 	reload 'trust bundle'
 	"$@"
 	reload 'old configuration is kept'
@@ -204,14 +192,14 @@ kept()
 	lives load
 }
 prove "case 46: SIGHUP with an error in the file: the old one is kept, under load" \
-	kept write_conf 'min-version = TLSv1.4'
+	kept configure 'min-version = TLSv1.4'
 prove "case 46: the log says which line it is" says daemon "tlsbroker.conf:2: min-version"
 prove "case 46: SIGHUP with half a file" kept truncate -s 20 "$conf"
 prove "case 46: SIGHUP without the file" kept rm "$conf"
 
 more_files()
 {
-	write_conf
+	configure
 	echo 'min-version = TLSv1.3' > "$TMP/etc/conf.d/50-floor.conf"
 	reload 'trust bundle'
 	deny client "localhost:$old" < /dev/null

@@ -8,27 +8,6 @@ if [ -z "$ROOT" ]; then
 	echo "skip - badges of four users: needs root"
 	exit 0
 fi
-conf=$TMP/etc/tlsbroker.conf
-mkdir -p "$TMP/etc"
-
-# write_conf: standard input, behind the trust.
-write_conf()
-{
-	{
-		echo "trust = \"$PKI/root.pem\""
-		cat
-	} > "$TMP/etc/new"
-	mv "$TMP/etc/new" "$conf"
-}
-
-reload()
-{
-	local before
-	before=$(grep -c 'trust bundle' "$TMP/daemon.out" || true)
-	kill -HUP "$(pid_of daemon)"
-	one_more() { [ "$(grep -c 'trust bundle' "$TMP/daemon.out")" -gt "$before" ]; }
-	wait_until 5 one_more
-}
 
 # in_group UID GROUPS COMMAND...: with these supplementary groups.
 in_group()

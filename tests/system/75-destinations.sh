@@ -9,8 +9,6 @@ if [ -z "$ROOT" ] || ! unshare -m true 2> /dev/null ||
 	echo "skip - destinations of four users: needs root, a network and a mount namespace"
 	exit 0
 fi
-conf=$TMP/etc/tlsbroker.conf
-mkdir -p "$TMP/etc"
 
 dig_answers()
 {
@@ -23,24 +21,6 @@ background dns - dnsmasq --keep-in-foreground --no-resolv --no-hosts --conf-file
 	--host-record=b.wild.test,127.0.0.2 --host-record=other.test,127.0.0.1 --local=/test/
 wait_until 5 dig_answers
 start_peer good good
-
-write_conf()
-{
-	{
-		echo "trust = \"$PKI/root.pem\""
-		cat
-	} > "$TMP/etc/new"
-	mv "$TMP/etc/new" "$conf"
-}
-
-reload()
-{
-	local before
-	before=$(grep -c 'trust bundle' "$TMP/daemon.out" || true)
-	kill -HUP "$(pid_of daemon)"
-	one_more() { [ "$(grep -c 'trust bundle' "$TMP/daemon.out")" -gt "$before" ]; }
-	wait_until 5 one_more
-}
 
 write_conf <<-END
 	badge "api" {

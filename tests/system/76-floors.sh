@@ -8,8 +8,6 @@ if [ -z "$ROOT" ]; then
 	echo "skip - floors of four users: needs root"
 	exit 0
 fi
-conf=$TMP/etc/tlsbroker.conf
-mkdir -p "$TMP/etc"
 
 start_openssl old good -tls1_2
 old=$PORT
@@ -17,25 +15,8 @@ start_openssl new good -tls1_3
 new=$PORT
 start_openssl lab unknown-ca
 lab=$PORT
+mkdir "$TMP/etc"
 cp "$PKI/other-root.pem" "$TMP/etc/lab-ca.pem"
-
-write_conf()
-{
-	{
-		echo "trust = \"$PKI/root.pem\""
-		cat
-	} > "$TMP/etc/new"
-	mv "$TMP/etc/new" "$conf"
-}
-
-reload()
-{
-	local before
-	before=$(grep -c "$1" "$TMP/daemon.out" || true)
-	kill -HUP "$(pid_of daemon)"
-	one_more() { [ "$(grep -c "$1" "$TMP/daemon.out")" -gt "$before" ]; }
-	wait_until 5 one_more "$1"
-}
 
 write_conf <<-END
 	min-version = TLSv1.3

@@ -343,6 +343,31 @@ private_kb()
 	awk '/^Private_/ { sum += $2 } END { print sum }' "/proc/$1/smaps_rollup"
 }
 
+# ---- its configuration ----
+
+conf=$TMP/etc/tlsbroker.conf
+
+# write_conf: standard input, behind the trust.
+write_conf()
+{
+	mkdir -p "$TMP/etc"
+	{
+		echo "trust = \"$PKI/root.pem\""
+		cat
+	} > "$TMP/etc/new"
+	mv "$TMP/etc/new" "$conf"
+}
+
+# reload [REGEX]: ask for it, and wait for the line that says what came of it.
+reload()
+{
+	local before said=${1:-trust bundle}
+	before=$(grep -Ec "$said" "$TMP/daemon.out" || true)
+	kill -HUP "$(pid_of daemon)"
+	one_more() { [ "$(grep -Ec "$said" "$TMP/daemon.out")" -gt "$before" ]; }
+	wait_until 5 one_more
+}
+
 # ---- clients ----
 
 # client ARGS...: the command line tool as the client's user, with our CA as system trust.
