@@ -289,8 +289,9 @@ struct tlsb_step {
 #define TLSB_INFO_STEPS 24
 
 /*
- * What was agreed.  All text is printable ASCII: other bytes stand as \xHH.  Later versions add
- * members at the end only; sizeof tells the library which this program knows.
+ * What was agreed.  All text is printable ASCII: other bytes stand as \xHH, in names as \HH (RFC
+ * 2253).  Later versions add members at the end only; sizeof tells the library which this program
+ * knows.
  */
 struct tlsb_info {
 	uint32_t version;          /* TLSB_TLS_1_2 or TLSB_TLS_1_3 */
@@ -308,7 +309,8 @@ struct tlsb_info {
 	char alpn[256];            /* agreed application protocol, or "" */
 	char address[64];          /* the peer's address and port: "192.0.2.1:443", "[2001:db8::1]:443" */
 	char subject[256];         /* the peer certificate's subject */
-	char chain[1024];          /* its verified chain, one line "subject < issuer" each, leaf first */
+	/* Its chain as it was verified, one line "subject < issuer" each, leaf first.  Resumed: the leaf. */
+	char chain[1024];
 };
 
 /*

@@ -1,6 +1,8 @@
 #include "tools/complain.h"
 
+#include <errno.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include "base/text.h"
 
@@ -17,4 +19,11 @@ enum exit_code complain(enum exit_code exit, const char *subject, const char *fo
 	va_end(arguments);
 	fputc('\n', stderr);
 	return exit;
+}
+
+enum exit_code complain_of_broker(const char *socket, int error)
+{
+	return complain(EXIT_BROKER, socket, "no broker: %s (%s --socket names its socket)",
+			strerror(error),
+			error == EACCES ? "its socket is not for you;" : "is tlsbrokerd running?");
 }

@@ -14,4 +14,7 @@
 enum exit_code complain(enum exit_code exit, const char *subject, const char *format, ...)
 	printf_(3, 4);
 
+/* There is no broker at SOCKET: ERROR, an errno, says why. */
+enum exit_code complain_of_broker(const char *socket, int error);
+
 #endif

@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/macros.h"
 #include "tools/complain.h"
 #include "tools/pump.h"
 #include "tools/report.h"
 #include "tlsbroker.h"
+#include "wire/reach.h"
 
 /* The broker keeps the deadline; we wait a little longer for its word of what was too slow. */
 #define GRACE_MS 1500
@@ -46,11 +48,13 @@ static enum exit_code session_failed(const struct options *options, struct tlsb_
 /* There is no session yet, so the errno is all there is. */
 static enum exit_code broker_failed(const struct options *options, int error)
 {
+	struct sockaddr_un address;
+
 	if (error == ENOMEM || error == EMFILE)
 		return complain(EXIT_OTHER, options->subject, "%s", strerror(error));
-	return complain(EXIT_BROKER, options->socket ? options->socket : options->subject,
-			"no broker: %s (is tlsbrokerd running? --socket names its socket)",
-			strerror(error));
+	/* The library does not say where it looked: it looks as this does. */
+	fd_close(reach_broker(options->socket, &address));
+	return complain_of_broker(address.sun_path, error);
 }
 
 /* EXPECTED: what ARGUMENT should have been. */

@@ -186,6 +186,14 @@ static const struct option_row *find(int value)
 	return NULL;
 }
 
+static int misplaced(const char *name)
+{
+	char word[32];
+
+	snprintf(word, sizeof(word), "--%s", name);
+	return usage(word, "not an option of this command");
+}
+
 /* What getopt_long() did not like; WORD is what it was looking at. */
 static int misused(int result, const char *word)
 {
@@ -245,7 +253,7 @@ int options_parse(int argc, char **argv, struct options *ret_options)
 		if (value == '?' || value == ':')
 			return misused(value, argv[optind - 1]);
 		if (!(find(value)->commands & options.command))
-			return usage(find(value)->name, "not an option of this command");
+			return misplaced(find(value)->name);
 		exit = set(&options, value, optarg);
 		if (exit >= 0)
 			return exit;

@@ -172,8 +172,7 @@ static enum exit_code fetch(struct status *status, const char *path)
 	fd = reach_broker(path, &address);
 	text_copy(status->socket, sizeof(status->socket), address.sun_path);
 	if (fd < 0)
-		return complain(EXIT_BROKER, status->socket, "no broker: %s (is tlsbrokerd running?"
-				" --socket names its socket)", strerror(-fd));
+		return complain_of_broker(status->socket, -fd);
 	r = ask(fd);
 	if (r < 0)
 		return complain(EXIT_BROKER, status->socket, "%s", strerror(-r));

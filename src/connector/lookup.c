@@ -85,6 +85,7 @@ static bool find_localhost(struct lookup *lookup, const char *name)
 
 	if (!is_localhost(name))
 		return false;
+	lookup->half[V6].state = lookup->half[V4].state = HALF_NONE;
 	if (address_wanted(lookup->family, V6))
 		set_half(&lookup->half[V6], &v6);
 	if (address_wanted(lookup->family, V4))
@@ -167,6 +168,7 @@ static bool ask_next_candidate(struct lookup *lookup)
 	while (r == 0);
 	if (r < 0)
 		return false;
+	lookup->tried++;
 	for (unsigned i = 0; i < FAMILIES; i++)
 		ask_half(lookup, i);
 	lookup->stage = LOOKUP_ASKED;
@@ -209,7 +211,7 @@ static void explain_none(struct lookup *lookup)
 	else
 		snprintf(lookup->text, sizeof(lookup->text), "the name %.120s does not exist%s",
 			 lookup->host,
-			 lookup->candidate > 1 ? ", nor does it with the search domains" : "");
+			 lookup->tried > 1 ? ", nor does it with the search domains" : "");
 }
 
 static enum tlsb_error explain_failed(struct lookup *lookup, const struct question *question)
@@ -401,7 +403,7 @@ void lookup_start_over(struct names *names)
 		} else {
 			memset(lookup->half, 0, sizeof(lookup->half));
 			lookup->stage = LOOKUP_FRESH;
-			lookup->candidate = 0;
+			lookup->candidate = lookup->tried = 0;
 		}
 		soon(lookup);
 	}

@@ -50,6 +50,7 @@ struct lookup {
 	char host[LIMIT_HOST + 2]; /* as asked for, in lower case */
 	uint16_t family;
 	unsigned candidate; /* which of those that the search list makes */
+	unsigned tried;     /* so many of them */
 	char name[LIMIT_HOST + 1];
 	struct half half[FAMILIES];
 	bool exists, asked;

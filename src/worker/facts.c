@@ -39,19 +39,18 @@ void facts_step(struct tlsb_info *info, int sent, int content_type, const uint8_
 	info->step_count++;
 }
 
-/* A name on one printable line; OpenSSL escapes what is not ASCII (RFC 2253). */
-static void name_text(const X509_NAME *name, char *dst, size_t size)
+/* What is not printable ASCII is escaped by OpenSSL: twice would be once too often. */
+char *facts_name(const X509_NAME *name, char *dst, size_t size)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *text = NULL;
-	long len = 0;
 
 	dst[0] = '\0';
-	if (bio && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0)
-		len = BIO_get_mem_data(bio, &text);
-	if (len > 0)
-		text_escape(dst, size, text, (size_t)len);
+	if (bio && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0 &&
+	    BIO_write(bio, "", 1) == 1 && BIO_get_mem_data(bio, &text) > 0)
+		text_copy(dst, size, text);
 	BIO_free(bio);
+	return dst;
 }
 
 static void certificate_facts(struct tlsb_info *info, X509 *cert)
@@ -59,26 +58,32 @@ static void certificate_facts(struct tlsb_info *info, X509 *cert)
 	EVP_PKEY *key = X509_get0_pubkey(cert);
 	struct tm tm;
 
-	name_text(X509_get_subject_name(cert), info->subject, sizeof(info->subject));
+	facts_name(X509_get_subject_name(cert), info->subject, sizeof(info->subject));
 	info->key_bits = key ? (uint32_t)EVP_PKEY_get_bits(key) : 0;
 	if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm))
 		info->not_after = timegm(&tm);
 }
 
-/* The chain that was verified; of a resumed session, the one that was sent when it was new. */
+/*
+ * The chain that was verified, or, if none was, as it was sent.  A resumed session has only what was
+ * sent when it was new: the server's own certificate in front was verified then, the rest may not have
+ * been of any use.
+ */
 static void chain_facts(struct tlsb_info *info, SSL *ssl)
 {
 	STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
+	int count;
 	size_t used = 0;
 
 	if (!chain)
 		chain = SSL_get_peer_cert_chain(ssl);
-	for (int i = 0; i < sk_X509_num(chain) && used < sizeof(info->chain) - 1; i++) {
+	count = SSL_session_reused(ssl) ? MIN(sk_X509_num(chain), 1) : sk_X509_num(chain);
+	for (int i = 0; i < count && used < sizeof(info->chain) - 1; i++) {
 		const X509 *cert = sk_X509_value(chain, i);
 		char subject[200], issuer[200];
 
-		name_text(X509_get_subject_name(cert), subject, sizeof(subject));
-		name_text(X509_get_issuer_name(cert), issuer, sizeof(issuer));
+		facts_name(X509_get_subject_name(cert), subject, sizeof(subject));
+		facts_name(X509_get_issuer_name(cert), issuer, sizeof(issuer));
 		used += (size_t)snprintf(info->chain + used, sizeof(info->chain) - used, "%s%s < %s",
 					 used ? "\n" : "", subject, issuer);
 	}

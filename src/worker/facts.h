@@ -9,6 +9,9 @@
 #include "tlsbroker.h"
 #include "wire/messages.h"
 
+/* A name as RFC 2253 writes it, one printable line, cut if need be.  Returns DST. */
+char *facts_name(const X509_NAME *name, char *dst, size_t size);
+
 /* Where the connector got to. */
 void facts_dialed(struct tlsb_info *info, const struct msg_dialed *dialed);
 

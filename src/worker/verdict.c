@@ -12,6 +12,7 @@
 #include "base/macros.h"
 #include "base/text.h"
 #include "tlsbroker.h"
+#include "worker/facts.h"
 
 static void say(struct verdict *verdict, uint32_t code, const char *format, ...) printf_(3, 4);
 
@@ -132,11 +133,9 @@ static void unknown_issuer(X509_STORE_CTX *store, X509 *cert, const char *name,
 			   struct verdict *verdict)
 {
 	bool alone = sk_X509_num(X509_STORE_CTX_get0_untrusted(store)) <= 1;
-	char *line = X509_NAME_oneline(X509_get_issuer_name(cert), NULL, 0);
 	char issuer[120];
 
-	text_escape_str(issuer, sizeof(issuer), line ? line : "an unknown issuer");
-	OPENSSL_free(line);
+	facts_name(X509_get_issuer_name(cert), issuer, sizeof(issuer));
 	if (alone)
 		say(verdict, TLSB_E_CERT_INCOMPLETE,
 		    "%s sent its certificate without that of its issuer %s, which is not trusted here",

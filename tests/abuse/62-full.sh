@@ -193,7 +193,7 @@ cut_bundle()
 		head -c "$at" "$PKI/root.pem" > "$TMP/trust.pem"
 		kill -HUP "$(pid_of daemon)"
 		lines=$((lines + 1))
-		kept() { [ "$(grep -c 'the old trust bundle is kept' "$TMP/daemon.out")" = "$lines" ]; }
+		kept() { [ "$(grep -c 'the old configuration is kept' "$TMP/daemon.out")" = "$lines" ]; }
 		wait_until 5 kept
 		served "$CLIENT"
 	done

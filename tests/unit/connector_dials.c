@@ -344,6 +344,13 @@ static void localhost_needs_neither_file_nor_server(void **state unused_)
 		rig_wait(&rig, worker, 1000, &answer);
 		rig_expect_dialed(&answer, i, "127.0.0.1");
 	}
+	/* The other family is not waited for. */
+	rig_dial(worker, 7, "localhost", port, AF_INET6, 5000);
+	rig_wait(&rig, worker, 1000, &answer);
+	rig_expect_failed(&answer, 7, TLSB_E_REFUSED, "::1");
+	rig_dial(worker, 8, "a.localhost", 1, AF_INET, 5000);
+	rig_wait(&rig, worker, 1000, &answer);
+	rig_expect_failed(&answer, 8, TLSB_E_REFUSED, "127.0.0.1");
 	rig_files(&rig, "127.0.0.9 localhost\n", "");
 	rig_dial(worker, 9, "localhost", port, AF_UNSPEC, 5000);
 	rig_wait(&rig, worker, 1000, &answer);

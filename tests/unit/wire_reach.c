@@ -74,6 +74,14 @@ static void the_socket_is_the_named_one_or_the_users_own(void **state unused_)
 	much[0] = '/';
 	much[sizeof(much) - 1] = '\0';
 	assert_int_equal(reach_broker(much, &address), -ENAMETOOLONG);
+	/* A broker of one's own that has gone is worth more than the system's that never was. */
+	close(place.listener);
+	place.listener = -1;
+	setenv("XDG_RUNTIME_DIR", place.folder, 1);
+	if (access("/run/tlsbroker/tlsbroker.sock", F_OK) < 0) {
+		assert_int_equal(reach_broker(NULL, &address), -ECONNREFUSED);
+		assert_string_equal(address.sun_path, place.path);
+	}
 	/* A user's own folder that cannot be used is said, and not passed over. */
 	setenv("XDG_RUNTIME_DIR", much, 1);
 	assert_int_equal(reach_broker(NULL, &address), -ENAMETOOLONG);
