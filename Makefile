@@ -1,7 +1,7 @@
 # tlsbroker: "make help" says what there is.
 #
 # One file, no configure: pkg-config finds the libraries, folders find the sources.  A second build
-# with other flags goes into another folder: make asan is make B=build-asan CFLAGS=...
+# with other flags goes into another folder: make B=build-debug CFLAGS='-O0 -g'
 
 B        ?= build
 CC       ?= cc

@@ -196,7 +196,7 @@ static unsigned wait_ms(const struct eyeballs *eyeballs)
 	return waited < wait ? (unsigned)(wait - waited) : 0;
 }
 
-/* The oldest has had its chance: for a second and more, or less when its badge dials a lot. */
+/* The oldest has had its chance: see LIMIT_ATTEMPTS; a shorter one when its badge dials a lot. */
 static void make_room(struct eyeballs *eyeballs)
 {
 	struct eyeballs_attempt *oldest = TAILQ_FIRST(&eyeballs->attempts);

@@ -64,7 +64,8 @@
 /* Addresses of one family that a dial takes from a name: more cannot be tried in its time. */
 #define LIMIT_ADDRESSES 16
 
-/* Attempts of one dial under way at once; then the oldest, 1.5 s old or more, makes room. */
+/* Attempts of one dial under way at once; then the oldest makes room.  They begin 250 ms apart, so it
+ * is 1.5 s old; or less, if it began when another one failed. */
 #define LIMIT_ATTEMPTS 6
 
 /* Attempts of one badge under way at once: two for each of its dials.  Then the dial that would begin
@@ -130,6 +131,9 @@
 
 /* A resumable session is offered again for so long, whatever the server allows. */
 #define LIMIT_RESUME_S (24 * 3600)
+
+/* Resumable sessions that a worker keeps: all that 64 servers may have, or fewer for each of more.
+ * Every one holds its server's certificates, up to LIMIT_CHAIN_BYTES. */
 #define LIMIT_RESUME_ENTRIES 1024
 
 /* Of these, for one server and request.  A connection uses up one TLS 1.3 ticket and brings two. */
@@ -156,7 +160,7 @@
 
 #define LIMIT_HOST    253 /* RFC 1035 section 2.3.4, without the root's dot */
 #define LIMIT_ALPN    255 /* in all, comma-separated */
-#define LIMIT_CIPHERS 511
+#define LIMIT_CIPHERS 511 /* the names in ciphers.def have 248 in all */
 #define LIMIT_TEXT    255 /* an error text, a log text */
 #define LIMIT_BADGE   63  /* a badge's name */
 #define LIMIT_RULE    575 /* a badge's name, and LIMIT_MATCHES of 8 bytes */
@@ -228,8 +232,13 @@
 /* /etc/passwd and /etc/group. */
 #define LIMIT_USERS_BYTES (16u * 1024 * 1024)
 
+/* A trust bundle: Debian's has 220 KiB.  The supervisor does nothing else while it indexes one. */
 #define LIMIT_TRUST_BYTES (16u * 1024 * 1024)
+
+/* /etc/hosts: some tens of thousands of lines, such as lists of names that shall not be reached. */
 #define LIMIT_HOSTS_BYTES (1024u * 1024)
+
+/* /etc/resolv.conf, of which a handful of lines count: what is larger is another file. */
 #define LIMIT_RESOLV_BYTES (64u * 1024)
 
 #endif
