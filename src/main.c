@@ -23,6 +23,15 @@ static int usage(const char *what)
 	return EXIT_USAGE;
 }
 
+/* The exit status of what only had to print. */
+static int printed(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	fputs("tlsbrokerd: standard output could not be written\n", stderr);
+	return 1;
+}
+
 static int run_role(const struct options *options)
 {
 	static const struct child_ops *const ops[ROLE_COUNT] = {
@@ -43,6 +52,7 @@ int main(int argc, char **argv)
 {
 	struct options options;
 	struct failure failure;
+	int status;
 
 	if (memory_watch() < 0) {
 		fputs("tlsbrokerd: OpenSSL had memory before it could be watched\n", stderr);
@@ -53,13 +63,14 @@ int main(int argc, char **argv)
 	switch (options.action) {
 	case ACTION_HELP:
 		options_print_help(stdout);
-		return 0;
+		return printed();
 	case ACTION_VERSION:
 		printf("tlsbrokerd %s\n", TLSB_VERSION);
-		return 0;
+		return printed();
 	case ACTION_CHECK:
 	case ACTION_DUMP:
-		return policy_main(&options);
+		status = policy_main(&options);
+		return printed() == 0 ? status : 1;
 	case ACTION_RUN:
 		break;
 	}

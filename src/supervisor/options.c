@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <stdbool.h>
 #include <string.h>
 
 /* Long options without a letter: beyond every letter. */
-enum { SOCKET = 256, CONFIG, TRUST, USER, SANDBOX, ALLOW_INSECURE, VERSION, HELP };
+enum { HELP = 'h', VERSION = 'V', SOCKET = 256, CONFIG, TRUST, USER, SANDBOX, ALLOW_INSECURE };
+
+static const char short_options[] = "+:dhnTvVx:";
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, SOCKET },
@@ -21,7 +24,7 @@ static const struct option long_options[] = {
 
 void options_print_help(FILE *stream)
 {
-	fputs("Usage: tlsbrokerd [OPTION]...\n"
+	fputs("usage: tlsbrokerd [OPTION]...\n"
 	      "Hold the TLS sessions of programs that are linked with libtlsbroker.\n\n"
 	      "  --socket PATH            listen on PATH; by default as root or as a service\n"
 	      "                           /run/tlsbroker/tlsbroker.sock, else\n"
@@ -39,8 +42,8 @@ void options_print_help(FILE *stream)
 	      "                           default), or only have the kernel log it\n"
 	      "  --allow-insecure         let programs ask for sessions without verification, whatever\n"
 	      "                           the configuration says\n"
-	      "  --version                print the version\n"
-	      "  --help                   print this\n",
+	      "  -V, --version            print the version\n"
+	      "  -h, --help               print this\n",
 	      stream);
 }
 
@@ -69,18 +72,27 @@ static int take_role(struct options *options, struct failure *failure)
 	return 0;
 }
 
+static bool has_long_form(int value)
+{
+	for (const struct option *option = long_options; option->name; option++) {
+		if (option->val == value)
+			return true;
+	}
+	return false;
+}
+
 static int refuse(int code, char **argv, struct failure *failure)
 {
 	const char *word = argv[optind - 1];
 
-	if (optopt > 0 && optopt < SOCKET && code != ':')
-		return failure_set(failure, -EINVAL, "unknown option -%c", optopt);
-	if (optopt > 0 && optopt < SOCKET)
+	if (code == ':' && optopt < SOCKET)
 		return failure_set(failure, -EINVAL, "option -%c needs a value", optopt);
 	if (code == ':')
 		return failure_set(failure, -EINVAL, "option %s needs a value", word);
-	if (optopt != 0)
+	if (has_long_form(optopt))
 		return failure_set(failure, -EINVAL, "option %s takes no value", word);
+	if (optopt != 0)
+		return failure_set(failure, -EINVAL, "unknown option -%c", optopt);
 	return failure_set(failure, -EINVAL, "unknown option %s", word);
 }
 
@@ -135,7 +147,7 @@ int options_parse(int argc, char **argv, struct options *ret_options, struct fai
 
 	opterr = 0;
 	optind = 0; /* glibc's word for "from the start" */
-	while ((code = getopt_long(argc, argv, "+:dnTvx:", long_options, NULL)) != -1) {
+	while ((code = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
 		int r = take(code, argv, &options, failure);
 
 		if (r < 0)

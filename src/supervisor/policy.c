@@ -273,7 +273,7 @@ int policy_main(const struct options *options)
 		puts("the configuration is good");
 	conf_errors_deinit(&errors);
 	policy_deinit(&policy);
-	return r == 0 && fflush(stdout) == 0 ? 0 : 1;
+	return r == 0 ? 0 : 1;
 }
 
 bool policy_has_badge(const struct policy *policy, uint32_t badge)

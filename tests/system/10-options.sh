@@ -23,12 +23,30 @@ version_and_help()
 {
 	expect 0 tlsbrokerd --version | grep -E '^tlsbrokerd [0-9]+\.[0-9]+'
 	expect 0 tlsbroker-cli --version | grep -E '^tlsbroker-cli [0-9]+\.[0-9]+'
-	for flag in --socket --trust --user -d -v --sandbox --allow-insecure --version --help; do
-		tlsbrokerd --help | grep -Eq -- "^ *$flag\b"
+	for flag in --socket --trust --user -d -v --sandbox --allow-insecure -V --version -h --help; do
+		tlsbrokerd --help | grep -Eq -- "^ *(-[hV], )?$flag\b"
 	done
 	expect 0 tlsbroker-cli --help
+	for program in tlsbrokerd tlsbroker-cli; do
+		equal "$($program -h)" "$($program --help)"
+		equal "$($program -V)" "$($program --version)"
+		$program -h | head -n 1 | grep "^usage: $program "
+	done
 }
-prove "--version and --help answer on standard output" version_and_help
+prove "--version and --help answer on standard output, and so do -V and -h" version_and_help
+
+full_output()
+{
+	local option program
+	for program in tlsbrokerd tlsbroker-cli; do
+		for option in --help --version; do
+			expect 1 "$program" "$option" 2>&1 > /dev/full | grep 'could not be written'
+		done
+	done
+	expect 1 tlsbrokerd -T "${user[@]}" --trust "$PKI/root.pem" 2>&1 > /dev/full |
+		grep 'could not be written'
+}
+prove "what cannot be printed is a failure" full_output
 
 bad_usage()
 {

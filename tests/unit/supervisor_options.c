@@ -61,7 +61,11 @@ static void options_are_all_taken(void **state unused_)
 	assert_int_equal(options.action, ACTION_DUMP);
 	assert_int_equal(parse(WORDS("--help", ), &options, &failure), 0);
 	assert_int_equal(options.action, ACTION_HELP);
+	assert_int_equal(parse(WORDS("-h", ), &options, &failure), 0);
+	assert_int_equal(options.action, ACTION_HELP);
 	assert_int_equal(parse(WORDS("--version", ), &options, &failure), 0);
+	assert_int_equal(options.action, ACTION_VERSION);
+	assert_int_equal(parse(WORDS("-V", ), &options, &failure), 0);
 	assert_int_equal(options.action, ACTION_VERSION);
 }
 
@@ -76,7 +80,11 @@ static void options_say_what_is_wrong(void **state unused_)
 		{ { "t", "-dz" }, "unknown option -z" },
 		{ { "t", "--socket" }, "option --socket needs a value" },
 		{ { "t", "-x" }, "option -x needs a value" },
+		{ { "t", "--user" }, "option --user needs a value" },
+		{ { "t", "-:" }, "unknown option -:" },
 		{ { "t", "--help=3" }, "option --help=3 takes no value" },
+		{ { "t", "--version=3" }, "option --version=3 takes no value" },
+		{ { "t", "--allow-insecure=no" }, "option --allow-insecure=no takes no value" },
 		{ { "t", "--trust", "" }, "--trust: is empty" },
 		{ { "t", "file" }, "unexpected argument \"file\"" },
 		{ { "t", "--", "-d" }, "unexpected argument \"-d\"" },
