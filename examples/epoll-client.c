@@ -185,7 +185,7 @@ int main(int argc, char **argv)
 		errx(2, "usage: epoll-client [-c CA.pem] HOST PORT [HOST PORT]...");
 	broker = tlsb_open(NULL);
 	if (!broker || !config || !fetches || epoll < 0)
-		err(1, "tlsbrokerd");
+		err(1, "no broker");
 	if (first == 3)
 		trust(config, argv[2]);
 	for (int i = 0; i < count; i++) {

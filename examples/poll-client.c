@@ -50,7 +50,7 @@ int main(int argc, char **argv)
 	if (argc > 3 && (!file || tlsb_config_set_ca(config, ca, fread(ca, 1, sizeof(ca), file))))
 		err(1, "%s", argv[3]);
 	if (!broker || !(session = tlsb_session_new(broker, config)))
-		err(1, "tlsbrokerd");
+		err(1, "no broker");
 	fetch(session, argv[1], argv[2]);
 	tlsb_session_free(session);
 	tlsb_config_free(config);

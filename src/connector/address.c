@@ -8,11 +8,11 @@
 #include "base/macros.h"
 #include "base/text.h"
 
-static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
+static const uint8_t mapped_prefix[12] = { [10] = 0xff, [11] = 0xff };
 
 struct address address_from_bytes(uint16_t family, const void *bytes)
 {
-	struct address address = {.family = family};
+	struct address address = { .family = family };
 
 	memcpy(address.bytes, bytes, family == AF_INET ? 4 : 16);
 	return address;

@@ -16,7 +16,7 @@
 
 struct address {
 	uint8_t bytes[16]; /* network order; IPv4 in the first four, then zeros */
-	uint32_t scope;	   /* the interface's number, for link-local IPv6; else 0 */
+	uint32_t scope;    /* the interface's number, for link-local IPv6; else 0 */
 	uint16_t family;   /* AF_INET or AF_INET6 */
 	uint16_t reserved; /* zero, so that memcmp() compares */
 };

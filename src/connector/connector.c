@@ -39,7 +39,7 @@ static int on_worker_chan(struct chan *chan, struct msg *msg)
 		r = dialler_new(connector, msg_take_fd(msg, 0), body);
 	if (r < 0)
 		log_event(LOG_L_WARNING, "no room for another worker's channel",
-			  {FIELD_UID, LOG_NUMBER(body->uid)}, {FIELD_ERROR, strerror(-r)});
+			  { FIELD_UID, LOG_NUMBER(body->uid) }, { FIELD_ERROR, strerror(-r) });
 	return 0;
 }
 
@@ -49,7 +49,7 @@ static void destinations_have_come(struct connector *connector)
 {
 	destinations_deinit(&connector->destinations);
 	connector->destinations = connector->coming;
-	connector->coming = (struct destinations){.list = NULL};
+	connector->coming = (struct destinations){ .list = NULL };
 }
 
 static int on_destination_rules(struct chan *chan, struct msg *msg)
@@ -91,13 +91,15 @@ static int on_drain(struct chan *chan, struct msg *msg unused_)
 
 	connector->draining = true;
 	LIST_FOREACH(dialler, &connector->diallers, next)
-	dialler_drain(dialler);
+		dialler_drain(dialler);
 	return 0;
 }
 
 static chan_handler *const handlers[MSG_COUNT] = {
-	[MSG_START] = child_on_start,		[MSG_DRAIN] = on_drain,
-	[MSG_WORKER_CHAN] = on_worker_chan,	[MSG_RESOLVER] = on_resolver,
+	[MSG_START] = child_on_start,
+	[MSG_DRAIN] = on_drain,
+	[MSG_WORKER_CHAN] = on_worker_chan,
+	[MSG_RESOLVER] = on_resolver,
 	[MSG_RESOLVER_SAME] = on_resolver_same,
 	[MSG_DESTINATION_RULES] = on_destination_rules,
 	[MSG_DESTINATION_RULE] = on_destination_rule,

@@ -35,7 +35,8 @@ static int read_rules(struct reach *reach, const struct msg *msg, uint32_t at)
 		const char *text = msg->tail + at, *why;
 		size_t len = strnlen(text, msg->tail_len - at);
 
-		if (at + len >= msg->tail_len || destination_parse(text, &reach->rules[i], &why) < 0)
+		if (at + len >= msg->tail_len ||
+		    destination_parse(text, &reach->rules[i], &why) < 0)
 			return -EBADMSG;
 		at += (uint32_t)len + 1;
 	}
@@ -119,7 +120,8 @@ bool reach_has_address(const struct reach *reach, const struct address *address,
 	    (reach->has_private || !destination_is_private(address->family, address->bytes)))
 		return true;
 	for (unsigned i = 0; i < reach->count; i++) {
-		if (destination_has_address(&reach->rules[i], address->family, address->bytes, port))
+		if (destination_has_address(&reach->rules[i], address->family, address->bytes,
+					    port))
 			return true;
 	}
 	return false;

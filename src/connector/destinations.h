@@ -18,8 +18,8 @@
 struct reach {
 	uint32_t badge;
 	char name[LIMIT_BADGE + 1];
-	bool restricted;   /* else to anywhere */
-	bool has_private;  /* names may lead to private addresses */
+	bool restricted;  /* else to anywhere */
+	bool has_private; /* names may lead to private addresses */
 	unsigned count;
 	struct destination *rules;
 };

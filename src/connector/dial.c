@@ -57,7 +57,7 @@ static bool lookup_needs_it(const struct dial *dial)
 
 void dial_end(struct dial *dial)
 {
-	const struct timeval alone = {LIMIT_LOOKUP_ALONE_MS / 1000, 0};
+	const struct timeval alone = { LIMIT_LOOKUP_ALONE_MS / 1000, 0 };
 
 	tdelete(dial, &dial->dialler->by_id, dial_compare);
 	dial->eyeballs = eyeballs_free(dial->eyeballs);
@@ -80,10 +80,10 @@ static void log_end(const struct dial *dial, const struct address *address,
 		return;
 	snprintf(server, sizeof(server), "%s:%u", dial->host, dial->port);
 	log_event(LOG_L_DEBUG, why ? why->text : "dialled",
-		  {FIELD_UID, LOG_NUMBER(dial->dialler->uid)}, {FIELD_SERVER, server},
-		  {FIELD_ADDRESS, address ? address_text(address, text) : NULL},
-		  {FIELD_MS, LOG_NUMBER((clock_us() - dial->started_us) / 1000)},
-		  {FIELD_OUTCOME, why ? error_info(why->error)->name : "ok"});
+		  { FIELD_UID, LOG_NUMBER(dial->dialler->uid) }, { FIELD_SERVER, server },
+		  { FIELD_ADDRESS, address ? address_text(address, text) : NULL },
+		  { FIELD_MS, LOG_NUMBER((clock_us() - dial->started_us) / 1000) },
+		  { FIELD_OUTCOME, why ? error_info(why->error)->name : "ok" });
 }
 
 void dial_fail(struct dial *dial, const struct explained *why)
@@ -98,14 +98,16 @@ void dial_fail(struct dial *dial, const struct explained *why)
 /* 0 and the rules, NULL for none.  -EACCES: its badge has gone, or was never known. */
 static int find_reach(const struct dial *dial, const struct reach **ret)
 {
-	return destinations_find(&dial->dialler->connector->destinations, dial->dialler->badge, ret);
+	return destinations_find(&dial->dialler->connector->destinations, dial->dialler->badge,
+				 ret);
 }
 
 static void fail_policy(struct dial *dial, const struct reach *reach, const char *what)
 {
 	struct explained why;
 
-	explain_as(&why, TLSB_E_POLICY, "destinations: badge %s may not connect to %.100s port %u%s",
+	explain_as(&why, TLSB_E_POLICY,
+		   "destinations: badge %s may not connect to %.100s port %u%s",
 		   reach ? reach->name : "that has gone", dial->host, dial->port, what);
 	dial_fail(dial, &why);
 }
@@ -152,14 +154,15 @@ static bool may_begin(struct dial *dial, enum host_kind kind, const struct addre
 /* Those of FOUND that may be dialled. */
 static struct addresses allowed(struct dial *dial, const struct addresses *found)
 {
-	struct addresses some = {.count = 0};
+	struct addresses some = { .count = 0 };
 	const struct reach *reach;
 	int r = find_reach(dial, &reach);
 
 	for (unsigned i = 0; i < found->count; i++) {
 		const struct address *address = &found->list[i];
 
-		if (r == 0 && (!reach || reach_has_address(reach, address, dial->port, dial->by_name))) {
+		if (r == 0 &&
+		    (!reach || reach_has_address(reach, address, dial->port, dial->by_name))) {
 			addresses_add(&some, address);
 			continue;
 		}
@@ -257,7 +260,7 @@ static void on_news(struct lookup_waiter *waiter)
 static void run_address(struct dial *dial, const struct address *address)
 {
 	unsigned index = address->family == AF_INET6 ? V6 : V4;
-	struct addresses one = {.count = 1}, none = {0};
+	struct addresses one = { .count = 1 }, none = { 0 };
 	struct explained why;
 
 	if (!address_wanted(dial->family, index)) {
@@ -306,7 +309,7 @@ struct dial *dial_new(struct dialler *dialler, const struct msg_dial *body, cons
 {
 	size_t size = strlen(host) + 1, name_size = strlen(name) + 1;
 	unsigned ms = MIN(body->deadline_ms, LIMIT_CONNECT_MAX_MS);
-	const struct timeval deadline = {ms / 1000, (suseconds_t)(ms % 1000) * 1000};
+	const struct timeval deadline = { ms / 1000, (suseconds_t)(ms % 1000) * 1000 };
 	struct dial *dial = calloc(1, sizeof(*dial) + size + name_size);
 
 	if (!dial)

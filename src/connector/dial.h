@@ -29,8 +29,8 @@ struct dial {
 	uint32_t name_us;
 	struct lookup_waiter waiter;
 	struct eyeballs *eyeballs;
-	bool by_name;	     /* the rules have the name, and what it leads to may be dialled */
-	bool has_refused;    /* an address that is not to be dialled: */
+	bool by_name;     /* the rules have the name, and what it leads to may be dialled */
+	bool has_refused; /* an address that is not to be dialled: */
 	struct address refused;
 	const char *name; /* as what it is to be verified; behind the host */
 	char host[];

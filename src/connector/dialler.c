@@ -19,7 +19,7 @@ static const char host_bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRST
 
 void dialler_send_failed(struct dialler *dialler, uint64_t id, const struct explained *why)
 {
-	const struct msg_dial_failed body = {.id = id, .error = why->error};
+	const struct msg_dial_failed body = { .id = id, .error = why->error };
 
 	counters_add(dialler->connector->child->counters, COUNTER_dials_failed, 1);
 	chan_send(&dialler->chan, MSG_DIAL_FAILED, &body, why->text, strlen(why->text), NULL);
@@ -38,7 +38,7 @@ static bool has_room(const struct dialler *dialler)
 
 static void run_waiting(struct dialler *dialler)
 {
-	const struct timeval unread = {0, UNREAD_MS * 1000};
+	const struct timeval unread = { 0, UNREAD_MS * 1000 };
 	struct dial *dial;
 
 	while (has_room(dialler) && (dial = TAILQ_FIRST(&dialler->waiting))) {
@@ -102,8 +102,8 @@ static int on_dial(struct chan *chan, struct msg *msg)
 	if (r < 0)
 		return r;
 	counters_add(dialler->connector->child->counters, COUNTER_dials, 1);
-	dial = dialler->waiting_count < LIMIT_DIALS_QUEUED ? dial_new(dialler, body, host, name)
-							     : NULL;
+	dial = dialler->waiting_count < LIMIT_DIALS_QUEUED ? dial_new(dialler, body, host, name) :
+							     NULL;
 	if (!dial || dialler->connector->draining) {
 		refuse(dialler, body->id, dial ? TLSB_E_STOPPING : TLSB_E_RESOURCES);
 		if (dial)
@@ -126,7 +126,7 @@ static int on_dial_cancel(struct chan *chan, struct msg *msg)
 {
 	struct dialler *dialler = chan->owner;
 	const struct msg_dial_cancel *body = msg->body;
-	const struct dial key = {.id = body->id};
+	const struct dial key = { .id = body->id };
 	struct dial **found = tfind(&key, &dialler->by_id, dial_compare);
 
 	if (found)
@@ -148,8 +148,8 @@ static void on_gone(struct chan *chan, enum msg_rule rule, const char *what)
 	if (rule != RULE_NONE) {
 		counters_add(dialler->connector->child->counters, COUNTER_violations, 1);
 		log_event(LOG_L_WARNING, "a worker broke the protocol",
-			  {FIELD_UID, LOG_NUMBER(dialler->uid)}, {FIELD_RULE, msg_rule_name(rule)},
-			  {FIELD_ERROR, what});
+			  { FIELD_UID, LOG_NUMBER(dialler->uid) },
+			  { FIELD_RULE, msg_rule_name(rule) }, { FIELD_ERROR, what });
 	}
 	dialler_free(dialler);
 	/* The worker lives, and gets a channel to no connector but the next one. */

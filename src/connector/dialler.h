@@ -22,13 +22,13 @@ struct dialler {
 	LIST_ENTRY(dialler) next;
 	struct connector *connector;
 	struct chan chan;
-	uint32_t uid; /* for the log */
-	uint32_t pid; /* of its worker, which has one channel at a time */
+	uint32_t uid;   /* for the log */
+	uint32_t pid;   /* of its worker, which has one channel at a time */
 	uint32_t badge; /* whose destinations it has */
 	TAILQ_HEAD(, dial) waiting, running;
 	unsigned waiting_count, running_count;
-	unsigned attempts; /* sockets that its dials are connecting */
-	void *by_id;	    /* tsearch(3): those that the worker waits for */
+	unsigned attempts;  /* sockets that its dials are connecting */
+	void *by_id;        /* tsearch(3): those that the worker waits for */
 	struct event *turn; /* some of them may begin */
 };
 

@@ -72,7 +72,7 @@ static void set_options(int fd)
  */
 static bool is_connected_to_itself(int fd, uint16_t port, const struct address *address)
 {
-	union address_any own = {0};
+	union address_any own = { 0 };
 	socklen_t len = sizeof(own);
 
 	if (port < 1024 || getsockname(fd, &own.any, &len) < 0)
@@ -201,8 +201,8 @@ static void make_room(struct eyeballs *eyeballs)
 {
 	struct eyeballs_attempt *oldest = TAILQ_FIRST(&eyeballs->attempts);
 
-	if (!oldest || (eyeballs->running < LIMIT_ATTEMPTS &&
-			*eyeballs->in_all < LIMIT_ATTEMPTS_PER_BADGE))
+	if (!oldest ||
+	    (eyeballs->running < LIMIT_ATTEMPTS && *eyeballs->in_all < LIMIT_ATTEMPTS_PER_BADGE))
 		return;
 	note_failure(eyeballs, &oldest->address, ETIMEDOUT, oldest->started_us);
 	forget(eyeballs, oldest);
@@ -246,7 +246,7 @@ static void advance(struct eyeballs *eyeballs)
 	while (pick(eyeballs, &index)) {
 		ms = wait_ms(eyeballs);
 		if (ms > 0) {
-			wait = (struct timeval){0, (suseconds_t)ms * 1000};
+			wait = (struct timeval){ 0, (suseconds_t)ms * 1000 };
 			event_add(eyeballs->timer, &wait);
 			return;
 		}

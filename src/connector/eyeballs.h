@@ -16,7 +16,7 @@
 #include "connector/address.h"
 
 #define EYEBALLS_RESOLUTION_DELAY_MS 50
-#define EYEBALLS_STAGGER_MS	     250
+#define EYEBALLS_STAGGER_MS          250
 
 struct eyeballs;
 struct eyeballs_attempt;
@@ -41,8 +41,8 @@ struct eyeballs {
 
 	struct addresses known[FAMILIES];
 	bool told[FAMILIES];
-	unsigned next[FAMILIES];				  /* of KNOWN */
-	unsigned last_family;					  /* of the last attempt */
+	unsigned next[FAMILIES];                                  /* of KNOWN */
+	unsigned last_family;                                     /* of the last attempt */
 	TAILQ_HEAD(eyeballs_attempts, eyeballs_attempt) attempts; /* oldest first */
 	unsigned running;
 	bool started, hurry, over;

@@ -90,8 +90,8 @@ static int compare(const void *one, const void *other, void *arg)
 
 int hosts_init(struct hosts *ret_hosts, char *text, size_t len)
 {
-	struct hosts hosts = {.text = text};
-	struct parser parser = {.hosts = &hosts};
+	struct hosts hosts = { .text = text };
+	struct parser parser = { .hosts = &hosts };
 	int r = 0;
 
 	for (size_t i = 0; i < len; i++)
@@ -114,7 +114,7 @@ void hosts_deinit(struct hosts *hosts)
 	free(hosts->text);
 	free(hosts->addresses);
 	free(hosts->entries);
-	*hosts = (struct hosts){0};
+	*hosts = (struct hosts){ 0 };
 }
 
 /* The first entry that is not before NAME. */

@@ -13,7 +13,7 @@ struct hosts_entry {
 };
 
 struct hosts {
-	char *text;		     /* lower case, names NUL-ended */
+	char *text;                  /* lower case, names NUL-ended */
 	struct address *addresses;   /* one for each line */
 	struct hosts_entry *entries; /* by name, then by place in the file */
 	size_t line_count, count;

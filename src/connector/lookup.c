@@ -79,9 +79,9 @@ static void set_half(struct half *half, const struct address *address)
 
 static bool find_localhost(struct lookup *lookup, const char *name)
 {
-	static const uint8_t one[16] = {[15] = 1};
+	static const uint8_t one[16] = { [15] = 1 };
 	const struct address v6 = address_from_bytes(AF_INET6, one);
-	const struct address v4 = address_from_bytes(AF_INET, (const uint8_t[]){127, 0, 0, 1});
+	const struct address v4 = address_from_bytes(AF_INET, (const uint8_t[]){ 127, 0, 0, 1 });
 
 	if (!is_localhost(name))
 		return false;
@@ -95,7 +95,7 @@ static bool find_localhost(struct lookup *lookup, const char *name)
 
 static bool find_in_hosts(struct lookup *lookup, const char *name)
 {
-	struct addresses found[FAMILIES] = {0};
+	struct addresses found[FAMILIES] = { 0 };
 
 	if (!hosts_find(&lookup->names->hosts, name, lookup->family, found))
 		return false;
@@ -138,7 +138,7 @@ static void ask_half(struct lookup *lookup, unsigned index)
 	struct names *names = lookup->names;
 	struct half *half = &lookup->half[index];
 
-	*half = (struct half){.state = HALF_NONE};
+	*half = (struct half){ .state = HALF_NONE };
 	if (!address_wanted(lookup->family, index))
 		return;
 	if (namecache_get(&names->cache, lookup->name, index, clock_ms(), &half->found)) {
@@ -150,11 +150,11 @@ static void ask_half(struct lookup *lookup, unsigned index)
 	if (!lookup->asked)
 		counters_add(names->child->counters, COUNTER_lookups, 1);
 	lookup->asked = true;
-	half->state =
-		question_new(&names->servers, names->child->base, lookup->name, index,
-			     index == V6 ? on_answer_v6 : on_answer_v4, lookup, &half->question) < 0
-			? HALF_FAILED
-			: HALF_PENDING;
+	half->state = question_new(&names->servers, names->child->base, lookup->name, index,
+				   index == V6 ? on_answer_v6 : on_answer_v4, lookup,
+				   &half->question) < 0 ?
+			      HALF_FAILED :
+			      HALF_PENDING;
 }
 
 /* Returns whether there was another candidate. */
@@ -201,9 +201,9 @@ static void keep(struct lookup *lookup)
 
 static void explain_none(struct lookup *lookup)
 {
-	const char *what = lookup->family == AF_INET	? "IPv4 address"
-			   : lookup->family == AF_INET6 ? "IPv6 address"
-							: "address";
+	const char *what = lookup->family == AF_INET  ? "IPv4 address" :
+			   lookup->family == AF_INET6 ? "IPv6 address" :
+							"address";
 
 	if (lookup->exists)
 		snprintf(lookup->text, sizeof(lookup->text), "%.120s exists but has no %s",
@@ -222,8 +222,8 @@ static enum tlsb_error explain_failed(struct lookup *lookup, const struct questi
 		question_trouble(question, trouble, sizeof(trouble));
 	snprintf(lookup->text, sizeof(lookup->text), "no name server could say what %.80s is: %s",
 		 lookup->host, trouble);
-	return !question || question_lacked_resources(question) ? TLSB_E_RESOURCES
-								: TLSB_E_DNS_SERVER;
+	return !question || question_lacked_resources(question) ? TLSB_E_RESOURCES :
+								  TLSB_E_DNS_SERVER;
 }
 
 static bool is(const struct lookup *lookup, enum half_state state)
@@ -265,9 +265,9 @@ static void on_answer(struct lookup *lookup, unsigned index, const struct answer
 
 	if (answer->kind == ANSWER_FOUND || answer->kind == ANSWER_NO_ADDRESS)
 		lookup->exists = true;
-	half->state = answer->kind == ANSWER_FOUND    ? HALF_FOUND
-		      : answer->kind == ANSWER_FAILED ? HALF_FAILED
-						      : HALF_NONE;
+	half->state = answer->kind == ANSWER_FOUND  ? HALF_FOUND :
+		      answer->kind == ANSWER_FAILED ? HALF_FAILED :
+						      HALF_NONE;
 	half->found = answer->found;
 	half->ttl_s = answer->ttl_s;
 	evaluate(lookup);
@@ -327,8 +327,7 @@ int lookup_join(struct names *names, const char *host, uint16_t family,
 {
 	struct lookup *lookup;
 
-	LIST_FOREACH(lookup, &names->lookups, next)
-	{
+	LIST_FOREACH(lookup, &names->lookups, next) {
 		if (lookup->family == family && strcasecmp(lookup->host, host) == 0)
 			break;
 	}
@@ -378,8 +377,7 @@ void lookup_go_on(struct names *names)
 {
 	struct lookup *lookup;
 
-	LIST_FOREACH(lookup, &names->lookups, next)
-	{
+	LIST_FOREACH(lookup, &names->lookups, next) {
 		if (lookup->stage == LOOKUP_FRESH)
 			soon(lookup);
 	}
@@ -389,8 +387,7 @@ void lookup_start_over(struct names *names)
 {
 	struct lookup *lookup;
 
-	LIST_FOREACH(lookup, &names->lookups, next)
-	{
+	LIST_FOREACH(lookup, &names->lookups, next) {
 		if (lookup->stage != LOOKUP_ASKED)
 			continue;
 		free_questions(lookup);

@@ -10,7 +10,7 @@ struct namecache_entry {
 	TAILQ_ENTRY(namecache_entry) in_order;
 	uint64_t expires_ms;
 	unsigned index, count;
-	char *name;	       /* behind LIST */
+	char *name;            /* behind LIST */
 	struct address list[]; /* COUNT of them */
 };
 
@@ -36,8 +36,7 @@ static struct namecache_entry *find(struct namecache *cache, const char *name, u
 {
 	struct namecache_entry *entry;
 
-	LIST_FOREACH(entry, &cache->buckets[bucket_of(name, index)], in_bucket)
-	{
+	LIST_FOREACH(entry, &cache->buckets[bucket_of(name, index)], in_bucket) {
 		if (entry->index == index && strcmp(entry->name, name) == 0)
 			return entry;
 	}
@@ -46,7 +45,7 @@ static struct namecache_entry *find(struct namecache *cache, const char *name, u
 
 void namecache_init(struct namecache *cache)
 {
-	*cache = (struct namecache){0};
+	*cache = (struct namecache){ 0 };
 	TAILQ_INIT(&cache->order);
 }
 
@@ -66,7 +65,7 @@ static struct namecache_entry *entry_new(const char *name, unsigned index,
 
 	if (!entry)
 		return NULL;
-	*entry = (struct namecache_entry){.index = index, .count = found->count};
+	*entry = (struct namecache_entry){ .index = index, .count = found->count };
 	memcpy(entry->list, found->list, list);
 	entry->name = memcpy((char *)entry->list + list, name, len);
 	return entry;

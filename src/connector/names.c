@@ -13,7 +13,7 @@ int names_prepare(struct names *names)
 {
 	int r = 0;
 
-	*names = (struct names){0};
+	*names = (struct names){ 0 };
 	namecache_init(&names->cache);
 	for (unsigned i = 0; r == 0 && i < LIMIT_NAME_SERVERS; i++)
 		r = nameserver_prepare(&names->servers.server[i]);
@@ -56,7 +56,7 @@ void names_deinit(struct names *names)
 
 bool names_are_fresh(struct names *names)
 {
-	const struct msg_resolver_check body = {0};
+	const struct msg_resolver_check body = { 0 };
 
 	if (names->checked_ms && clock_ms() - names->checked_ms <= NAMES_FRESH_MS)
 		return true;
@@ -120,7 +120,7 @@ int names_on_files(struct names *names, int hosts_fd, int resolvconf_fd)
 
 	if (r < 0 || s < 0)
 		log_event(LOG_L_WARNING, "hosts file or resolv.conf could not be taken over",
-			  {FIELD_ERROR, strerror(r < 0 ? -r : -s)});
+			  { FIELD_ERROR, strerror(r < 0 ? -r : -s) });
 	else
 		log_pairs(LOG_L_DEBUG, "hosts file and resolv.conf taken over", NULL, 0);
 	if (r == -ENOMEM || s == -ENOMEM)

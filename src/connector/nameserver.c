@@ -90,7 +90,7 @@ static const struct ares_socket_functions socket_functions = {
  */
 static void settle(struct nameserver *server)
 {
-	struct timeval longest = {NAMESERVER_TIMEOUT_MS / 1000, 0}, left;
+	struct timeval longest = { NAMESERVER_TIMEOUT_MS / 1000, 0 }, left;
 
 	if (server->deaf)
 		ares_cancel(server->channel);
@@ -123,8 +123,7 @@ static struct nameserver_socket *socket_get(struct nameserver *server, ares_sock
 {
 	struct nameserver_socket *found;
 
-	LIST_FOREACH(found, &server->sockets, next)
-	{
+	LIST_FOREACH(found, &server->sockets, next) {
 		if (event_get_fd(found->ready) == fd)
 			return found;
 	}
@@ -171,7 +170,7 @@ static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writa
 
 int nameserver_prepare(struct nameserver *server)
 {
-	struct in_addr nobody = {htonl(INADDR_LOOPBACK)};
+	struct in_addr nobody = { htonl(INADDR_LOOPBACK) };
 	char lookups[] = "b"; /* name servers, not the hosts file */
 	struct ares_options options = {
 		/* CHECKRESP would make "cannot be reached" of SERVFAIL and the like. */
@@ -188,7 +187,7 @@ int nameserver_prepare(struct nameserver *server)
 		   ARES_OPT_SERVERS | ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_SORTLIST |
 		   ARES_OPT_NOROTATE | ARES_OPT_SOCK_STATE_CB;
 
-	*server = (struct nameserver){0};
+	*server = (struct nameserver){ 0 };
 #ifdef ARES_OPT_UDP_MAX_QUERIES
 	options.udp_max_queries = 1; /* a port of its own for each question, harder to guess */
 	mask |= ARES_OPT_UDP_MAX_QUERIES;
@@ -228,7 +227,7 @@ void nameserver_deinit(struct nameserver *server)
 	if (server->timer)
 		event_free(server->timer);
 	ares_library_cleanup();
-	*server = (struct nameserver){0};
+	*server = (struct nameserver){ 0 };
 }
 
 int nameserver_set_address(struct nameserver *server, const struct address *address)
@@ -264,8 +263,8 @@ static void take_addresses(const struct ares_addrinfo *info, unsigned index, str
 		/* An IPv4 address has no business in an AAAA record. */
 		if (index == V6 && IN6_IS_ADDR_V4MAPPED(&any->v6.sin6_addr))
 			continue;
-		address = index == V6 ? address_from_bytes(AF_INET6, &any->v6.sin6_addr)
-				      : address_from_bytes(AF_INET, &any->v4.sin_addr);
+		address = index == V6 ? address_from_bytes(AF_INET6, &any->v6.sin6_addr) :
+					address_from_bytes(AF_INET, &any->v4.sin_addr);
 		if (address_is_unspecified(&address))
 			continue;
 		addresses_add(&answer->found, &address);
@@ -278,7 +277,7 @@ static void take_addresses(const struct ares_addrinfo *info, unsigned index, str
 static void on_answer(void *arg, int status, int timeouts unused_, struct ares_addrinfo *info)
 {
 	struct asked *asked = arg;
-	struct answer answer = {.kind = ANSWER_FAILED, .status = status};
+	struct answer answer = { .kind = ANSWER_FAILED, .status = status };
 
 	if (status == ARES_SUCCESS)
 		take_addresses(info, asked->index, &answer);
@@ -307,10 +306,10 @@ void nameserver_ask(struct nameserver *server, const char *name, unsigned index,
 	struct asked *asked = server->asked < LIMIT_QUESTIONS ? malloc(sizeof(*asked)) : NULL;
 
 	if (!asked) {
-		done(arg, &(struct answer){.kind = ANSWER_FAILED, .status = ARES_ENOMEM});
+		done(arg, &(struct answer){ .kind = ANSWER_FAILED, .status = ARES_ENOMEM });
 		return;
 	}
-	*asked = (struct asked){server, index, done, arg};
+	*asked = (struct asked){ server, index, done, arg };
 	server->asked++;
 	ares_getaddrinfo(server->channel, name, NULL, &hints, on_answer, asked);
 	settle(server);

@@ -25,7 +25,7 @@ enum answer_kind {
 
 struct answer {
 	enum answer_kind kind;
-	int status;	/* what c-ares called it */
+	int status;     /* what c-ares called it */
 	uint32_t ttl_s; /* least of the addresses and of the aliases that led to them */
 	struct addresses found;
 };
@@ -41,9 +41,9 @@ struct nameserver {
 	struct event *timer;
 	LIST_HEAD(, nameserver_socket) sockets;
 	struct address address;
-	unsigned asked;		 /* questions without an answer */
-	bool shortage;		 /* there was no socket to be had */
-	bool deaf;		 /* to one of its sockets, for want of memory */
+	unsigned asked;          /* questions without an answer */
+	bool shortage;           /* there was no socket to be had */
+	bool deaf;               /* to one of its sockets, for want of memory */
 	uint64_t avoid_until_ms; /* it did not answer: others are asked before it */
 };
 

@@ -39,7 +39,7 @@ struct question {
 
 static struct timeval milliseconds(unsigned ms)
 {
-	return (struct timeval){ms / 1000, (suseconds_t)(ms % 1000) * 1000};
+	return (struct timeval){ ms / 1000, (suseconds_t)(ms % 1000) * 1000 };
 }
 
 /* From the event loop's next turn, so that nobody is called back from a call of his own. */
@@ -93,7 +93,7 @@ static int start_try(struct question *question)
 	if (!try)
 		return -ENOMEM;
 	question->done_count++;
-	*try = (struct try){.question = question, .server = &question->servers->server[which]};
+	*try = (struct try){ .question = question, .server = &question->servers->server[which] };
 	LIST_INSERT_HEAD(&question->tries, try, next);
 	question->latest = try;
 	event_add(question->timer, &wait);
@@ -113,7 +113,7 @@ static void on_timer(evutil_socket_t fd unused_, short what unused_, void *arg)
 		}
 		if (question->done_count < question->most && start_try(question) == 0)
 			return;
-		question->answer = (struct answer){.kind = ANSWER_FAILED};
+		question->answer = (struct answer){ .kind = ANSWER_FAILED };
 		question->answered = true;
 	}
 	event_del(question->timer);
@@ -147,7 +147,8 @@ int question_new(struct nameservers *servers, struct event_base *base, const cha
 	if (!question)
 		return -ENOMEM;
 	*question = (struct question){
-		.servers = servers, .name = name, .index = index, .done = done, .arg = arg};
+		.servers = servers, .name = name, .index = index, .done = done, .arg = arg
+	};
 	question->timer = event_new(base, -1, 0, on_timer, question);
 	make_order(question);
 	if (!question->timer || start_try(question) < 0) {

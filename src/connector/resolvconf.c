@@ -99,12 +99,12 @@ static void parse_line(struct resolvconf *conf, char *line)
 
 void resolvconf_parse(struct resolvconf *ret_conf, char *text)
 {
-	*ret_conf = (struct resolvconf){.ndots = 1, .timeout_ms = 5000, .attempts = 2};
+	*ret_conf = (struct resolvconf){ .ndots = 1, .timeout_ms = 5000, .attempts = 2 };
 	for (char *rest = text, *line; (line = strsep(&rest, "\n"));)
 		parse_line(ret_conf, line);
 	if (ret_conf->server_count == 0)
 		ret_conf->server[ret_conf->server_count++] =
-			address_from_bytes(AF_INET, (uint8_t[]){127, 0, 0, 1});
+			address_from_bytes(AF_INET, (uint8_t[]){ 127, 0, 0, 1 });
 }
 
 int resolvconf_candidate(const struct resolvconf *conf, const char *host, unsigned index,
