@@ -116,7 +116,7 @@ static void all_that_a_connector_does_passes_the_filter(void **state unused_)
 	rig_files(&rig, hosts, "nameserver ::1\noptions timeout:1 attempts:1\n");
 	reaches(&rig, worker, "host0", port, "127.0.0.1");
 	reaches(&rig, worker, "two.test", port, "::1");
-	assert_int_equal(other.asked, 2);
+	assert_true(other.asked > 0); /* for IPv4, too, unless IPv6 was faster */
 	reaches(&rig, worker, "big.test", port, "127.0.0.1");
 	assert_true(other.asked_tcp > 0);
 	rig_files(&rig, "", "nameserver 127.0.0.1\nnameserver ::1\noptions timeout:1 attempts:1\n");
