@@ -43,7 +43,6 @@ static int on_worker_chan(struct chan *chan, struct msg *msg)
 	return 0;
 }
 
-/* They are not sent again before they change: who has no memory for them ends, and is started again. */
 /* All of the new rules at once, in place of all of the old ones. */
 static void destinations_have_come(struct connector *connector)
 {
@@ -72,6 +71,7 @@ static int on_destination_rule(struct chan *chan, struct msg *msg)
 	return r;
 }
 
+/* They are not sent again before they change: who has no memory for them ends, and is started again. */
 static int on_resolver(struct chan *chan, struct msg *msg)
 {
 	return names_on_files(&connector_of(chan)->names, msg->fds[0], msg->fds[1]);

@@ -172,6 +172,7 @@ int workers_on_connector_wanted(struct chan *chan, struct msg *msg unused_)
 {
 	struct process *process = chan->owner;
 	struct worker *worker = process->owner;
+	const struct process *connector = process->supervisor->connector.process;
 	uint64_t now = clock_ms();
 
 	if (worker->state != ROW_STATE_RUNNING && worker->state != ROW_STATE_DRAINING)
@@ -179,8 +180,9 @@ int workers_on_connector_wanted(struct chan *chan, struct msg *msg unused_)
 	/* One that asks more often than it should is not to keep us and the connector busy. */
 	if (now - worker->renewed_ms < LIMIT_CONNECTOR_AWAY_MS / 2)
 		return 0;
-	/* One that has yet to be started is given channels to all then.  What fails is asked for again. */
-	if (process->supervisor->connector.process)
+	/* One that has just been started, or will be, is given channels to all then: another would end the
+	 * dials on the first.  What fails is asked for again. */
+	if (connector && process_age_ms(connector) >= LIMIT_CONNECTOR_AWAY_MS)
 		(void)badge_renew(process->supervisor, chan, worker->uid, worker->badge,
 				  ROLE_CONNECTOR);
 	worker->renewed_ms = now;

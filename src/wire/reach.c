@@ -59,8 +59,8 @@ int reach_broker(const char *path, struct sockaddr_un *ret_address)
 {
 	const char *folder = secure_getenv("XDG_RUNTIME_DIR");
 	char own[sizeof(ret_address->sun_path) + 1]; /* one more: what is cut stays too long */
-	struct sockaddr_un first;
-	int r = -ENOENT, system;
+	struct sockaddr_un system;
+	int r = -ENOENT, s;
 
 	if (!path)
 		path = secure_getenv("TLSBROKER_SOCKET");
@@ -72,11 +72,10 @@ int reach_broker(const char *path, struct sockaddr_un *ret_address)
 		if (r != -ENOENT && r != -ECONNREFUSED)
 			return r;
 	}
-	first = *ret_address;
-	system = reach(SYSTEM_SOCKET, ret_address);
-	if (system != -ENOENT || r != -ECONNREFUSED)
-		return system;
-	/* Nobody listens any more is worth more than that there was never anybody. */
-	*ret_address = first;
-	return r;
+	s = reach(SYSTEM_SOCKET, &system);
+	/* That nobody listens any more is worth more than that there was never anybody. */
+	if (s == -ENOENT && r == -ECONNREFUSED)
+		return r;
+	*ret_address = system;
+	return s;
 }

@@ -117,7 +117,8 @@ void session_on_record(struct session *session, int sent, int type, const void *
 {
 	if (session->facts)
 		facts_step(session->facts, sent, type, bytes, len, handshake_us(session) / 1000);
-	else if (!sent && (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT))
+	else if (!sent && (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT ||
+			   type == SSL3_RT_CHANGE_CIPHER_SPEC))
 		count_idle_record(session);
 }
 

@@ -1,6 +1,7 @@
 /*
  * Giving out workers: what the frontdoor asks for, and what each of the others gets of it.
  */
+#include "base/clock.h"
 #include "supervisor_rig.h"
 
 struct cast {
@@ -236,6 +237,13 @@ static void worker_without_a_connector_gets_a_channel_again(void **state unused_
 	rig_expect_nothing(worker);
 	rig_expect_nothing(cast.connector);
 	worker->worker->renewed_ms -= LIMIT_CONNECTOR_AWAY_MS;
+	/* One that has just been started has given a channel to everybody. */
+	cast.connector->process.started_ms = clock_ms();
+	rig_say(&cast.rig, worker, MSG_CONNECTOR_WANTED, &wanted);
+	rig_expect_nothing(worker);
+	rig_expect_nothing(cast.connector);
+	cast.connector->process.started_ms = 0;
+	worker->worker->renewed_ms = 0;
 	/* Between its death and its successor there is nobody to connect to, and no need to. */
 	connector = cast.rig.supervisor.connector.process;
 	cast.rig.supervisor.connector.process = NULL;
