@@ -90,8 +90,8 @@ static int break_soon(struct chan *chan, bool *why)
 	return -EPIPE;
 }
 
-/* The socket has room, but the reader has yet to pick up our earlier descriptors: polling would
- * spin until it does. */
+/* The socket has room, but the reader has yet to pick up our earlier descriptors, or the kernel has no
+ * memory: polling would spin until that changes. */
 static void try_later(struct chan *chan)
 {
 	static const struct timeval soon = { 0, 5000 };
@@ -119,7 +119,7 @@ static void on_writable(evutil_socket_t fd, short what unused_, void *arg)
 				 packet->bytes + body, packet->tail_len, packet->fds);
 
 		if (r == -EAGAIN || r == -ENOMEM) {
-			if (errno == ETOOMANYREFS)
+			if (errno != EWOULDBLOCK)
 				try_later(chan);
 			return;
 		}
