@@ -31,8 +31,8 @@ PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS))
 
 # The library sees base, wire and ring, and of wire not the event loop's part.
-LIB_SRC  := $(wildcard libtlsbroker/*.c) src/base/fd.c src/base/text.c src/wire/msg.c \
-            src/wire/errors.c src/wire/reach.c src/wire/roles.c $(wildcard src/ring/*.c)
+LIB_SRC  := $(wildcard libtlsbroker/*.c) src/base/fd.c src/base/pin.c src/base/text.c \
+            src/wire/msg.c src/wire/errors.c src/wire/reach.c src/wire/roles.c $(wildcard src/ring/*.c)
 SRC      := $(wildcard src/*.c src/*/*.c)
 CLI_SRC  := $(wildcard tools/*.c)
 UNIT_SRC := $(wildcard tests/unit/*.c tests/hostile/*.c tests/sandbox/*.c)

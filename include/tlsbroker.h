@@ -93,6 +93,7 @@ enum tlsb_error {
 	TLSB_E_CERT_CONSTRAINT = 70,  /* outside its CA's name constraints */
 	TLSB_E_CERT_SIGNATURE = 71,
 	TLSB_E_CERT_REVOKED = 72,
+	TLSB_E_CERT_PIN = 73,         /* none of its keys is one that is pinned */
 };
 
 /* ------------------------------------------------------------------ the connection to the broker */
@@ -171,6 +172,14 @@ TLSB_PUBLIC int tlsb_config_set_versions(struct tlsb_config *, int min, int max)
  * not such a list; at the session: a name that the broker does not have or does not allow.
  */
 TLSB_PUBLIC int tlsb_config_set_ciphers(struct tlsb_config *, const char *list);
+
+/*
+ * Accept a server only if one of the certificates of its verified chain has this public key, or
+ * another one that was added: the base64 of the key's SHA-256 (RFC 7469), with or without "sha256/" in
+ * front.  Without verification (below) it has to be the server's own key.  Up to 32; what the
+ * administrator has pinned holds besides.  EINVAL: not such a text.  EFBIG: one too many.
+ */
+TLSB_PUBLIC int tlsb_config_add_pin(struct tlsb_config *, const char *sha256_base64);
 
 /* AF_INET or AF_INET6: use only such addresses of a name.  AF_UNSPEC (the default): both.  EINVAL. */
 TLSB_PUBLIC int tlsb_config_set_family(struct tlsb_config *, int family);

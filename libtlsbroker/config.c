@@ -151,6 +151,18 @@ int tlsb_config_set_ciphers(struct tlsb_config *config, const char *list)
 	return 0;
 }
 
+int tlsb_config_add_pin(struct tlsb_config *config, const char *sha256_base64)
+{
+	struct pin pin;
+
+	if (!sha256_base64 || pin_parse(sha256_base64, &pin) < 0)
+		return invalid(EINVAL);
+	if (config->pin_count == LIMIT_PINS)
+		return invalid(EFBIG);
+	config->pins[config->pin_count++] = pin;
+	return 0;
+}
+
 int tlsb_config_set_family(struct tlsb_config *config, int family)
 {
 	if (family != AF_UNSPEC && family != AF_INET && family != AF_INET6)

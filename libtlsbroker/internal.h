@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/un.h>
 
+#include "base/pin.h"
 #include "ring/channel.h"
 #include "ring/doorbell.h"
 #include "tlsbroker.h"
@@ -44,6 +45,8 @@ struct tlsb_config {
 	uint16_t version_min, version_max;
 	uint16_t family;
 	uint16_t flags; /* enum connect_flags */
+	uint16_t pin_count;
+	struct pin pins[LIMIT_PINS];
 };
 
 /* How far we are with the broker; the session's own state is in the control page. */

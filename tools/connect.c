@@ -99,8 +99,20 @@ static enum exit_code set_ca(struct tlsb_config *config, const char *path)
 	return error ? complain(EXIT_USAGE, path, "%s", strerror(error)) : EXIT_OK;
 }
 
+static enum exit_code set_pins(struct tlsb_config *config, const struct options *options)
+{
+	for (unsigned i = 0; i < options->pin_count; i++) {
+		if (tlsb_config_add_pin(config, options->pins[i]) < 0)
+			return set_failed(options->pins[i], "--pin must be sha256/ and the base64 of "
+							    "a public key's SHA-256");
+	}
+	return EXIT_OK;
+}
+
 static enum exit_code configure(struct tlsb_config *config, const struct options *options)
 {
+	enum exit_code exit;
+
 	if (options->name && tlsb_config_set_server_name(config, options->name) < 0)
 		return set_failed(options->name, "--name must be a host name or an IP address");
 	if (options->alpn && tlsb_config_set_alpn(config, options->alpn) < 0)
@@ -117,7 +129,9 @@ static enum exit_code configure(struct tlsb_config *config, const struct options
 		return set_failed("--no-resume", "cannot be used");
 	if (options->insecure && tlsb_config_insecure_no_verify(config) < 0)
 		return set_failed("--insecure", "cannot be used");
-	return options->ca ? set_ca(config, options->ca) : EXIT_OK;
+	if (options->ca && (exit = set_ca(config, options->ca)) != EXIT_OK)
+		return exit;
+	return set_pins(config, options);
 }
 
 /* Milliseconds until DEADLINE, at least one. */

@@ -159,6 +159,11 @@ static int set(struct options *options, int value, const char *argument)
 	case OPTION_CIPHERS:
 		options->ciphers = argument;
 		return -1;
+	case OPTION_PIN:
+		if (options->pin_count == LIMIT_PINS)
+			return complain(EXIT_USAGE, argument, "--pin: more than %d", LIMIT_PINS);
+		options->pins[options->pin_count++] = argument;
+		return -1;
 	case OPTION_INSECURE:
 		options->insecure = true;
 		return -1;

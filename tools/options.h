@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "tools/target.h"
+#include "wire/limits.h"
 
 enum command {
 	CONNECT = 1,
@@ -22,6 +23,8 @@ struct options {
 	struct target target;
 	const char *subject; /* HOST:PORT as it was typed, for messages */
 	const char *ca, *name, *alpn, *ciphers;
+	const char *pins[LIMIT_PINS];
+	unsigned pin_count;
 	uint32_t timeout_s; /* 0: not given */
 	int eof_wait_ms;    /* -1: never */
 	int family;

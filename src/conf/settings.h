@@ -18,7 +18,7 @@ enum setting {
 
 enum setting_where { G = 1, B = 2 };
 
-enum setting_type { PATH, VERSION, YESNO, NUMBER, SIZE, CIPHERS, MATCH, DESTINATIONS };
+enum setting_type { PATH, VERSION, YESNO, NUMBER, SIZE, CIPHERS, MATCH, DESTINATIONS, PINS };
 
 struct setting_info {
 	const char *name;

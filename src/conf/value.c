@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/pin.h"
 #include "base/text.h"
 #include "conf/destination.h"
 #include "conf/nearest.h"
@@ -161,6 +162,17 @@ static int take_destination(const struct setting_info *info, struct conf_place p
 	return 0;
 }
 
+static int take_pin(const struct setting_info *info, struct conf_place place, const char *word,
+		    struct conf_errors *errors)
+{
+	struct pin pin;
+
+	if (strncmp(word, PIN_PREFIX, strlen(PIN_PREFIX)) != 0 || pin_parse(word, &pin) < 0)
+		return refuse(errors, info, place, word,
+			      "is not " PIN_PREFIX " and the base64 of a SHA-256", "");
+	return 0;
+}
+
 /* Nothing that could not be written back, or that would break a line. */
 static bool is_plain(const char *word)
 {
@@ -192,6 +204,8 @@ static int understand(struct conf_value *value, const struct setting_info *info,
 		return take_match(info, place, word, errors);
 	case DESTINATIONS:
 		return take_destination(info, place, word, errors);
+	case PINS:
+		return take_pin(info, place, word, errors);
 	}
 	return -EINVAL;
 }

@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/pin.h"
 #include "base/text.h"
 #include "supervisor/files.h"
 #include "supervisor/identity.h"
@@ -306,22 +307,36 @@ static uint16_t flags_of(const struct conf *conf, const struct conf_badge *badge
 	return (uint16_t)flags;
 }
 
+/* Each is one: value.c has looked.  Returns how many. */
+static unsigned pins_of(const struct conf *conf, const struct conf_badge *badge,
+			struct pin ret_pins[LIMIT_PINS])
+{
+	const struct conf_value *value = conf_get(conf, badge, SETTING_pins);
+
+	for (unsigned i = 0; i < value->count; i++)
+		(void)pin_parse(value->words[i], &ret_pins[i]);
+	return value->count;
+}
+
 int policy_send_worker(const struct policy *policy, uint32_t number, struct chan *worker)
 {
 	const struct conf *conf = policy->conf;
 	const struct conf_badge *badge = number ? conf_badge(conf, number) : NULL;
+	struct pin pins[LIMIT_PINS];
 	const struct msg_policy body = {
 		.version_min = (uint16_t)conf_number(conf, badge, SETTING_min_version),
 		.flags = flags_of(conf, badge),
 		.max_sessions = (uint32_t)conf_number(conf, badge, SETTING_max_sessions),
 		.max_session_rate = (uint32_t)conf_number(conf, badge, SETTING_max_session_rate),
 		.max_memory = conf_number(conf, badge, SETTING_max_memory),
+		.pin_count = (uint16_t)pins_of(conf, badge, pins),
 	};
-	char ciphers[LIMIT_CIPHERS + 1];
+	char tail[LIMIT_CIPHERS + 1 + LIMIT_PINS_BYTES], *end;
 	int r;
 
-	conf_list(conf, badge, SETTING_ciphers, ciphers, sizeof(ciphers));
-	r = chan_send(worker, MSG_POLICY, &body, ciphers, strlen(ciphers), NULL);
+	end = strchr(conf_list(conf, badge, SETTING_ciphers, tail, LIMIT_CIPHERS + 1), '\0');
+	end = mempcpy(end, pins, body.pin_count * sizeof(pins[0]));
+	r = chan_send(worker, MSG_POLICY, &body, tail, (size_t)(end - tail), NULL);
 	if (r < 0)
 		return r;
 	return trustfile_send(find_trust(policy, conf_word(conf, badge, SETTING_trust)), worker);

@@ -164,6 +164,8 @@
 #define LIMIT_TEXT    255 /* an error text, a log text */
 #define LIMIT_BADGE   63  /* a badge's name */
 #define LIMIT_RULE    575 /* a badge's name, and LIMIT_MATCHES of 8 bytes */
+#define LIMIT_PINS    32  /* keys of a few servers or CAs, and those that they will have next */
+#define LIMIT_PINS_BYTES (LIMIT_PINS * 32)
 
 /* ---- rings ---- */
 

@@ -130,14 +130,15 @@ enum policy_flags {
 	POLICY_KNOWN_FLAGS = 3,
 };
 
-/* tail: the cipher suites that may be used, with colons between them. */
+/* tail: the cipher suites that may be used, with colons between them; then the pins, 32 bytes each. */
 struct msg_policy {
 	uint64_t max_memory; /* bytes of rings */
 	uint32_t max_sessions;
 	uint32_t max_session_rate; /* in a second; 0: not limited */
 	uint16_t version_min;
 	uint16_t flags;
-	uint32_t reserved;
+	uint16_t pin_count;
+	uint16_t reserved;
 };
 
 /* fd: the index of the trust bundle (trust/index.h), sealed. */
@@ -285,7 +286,10 @@ enum connect_flags {
 	CONNECT_KNOWN_FLAGS = 3,
 };
 
-/* tail: host, name to verify ("" = host), ALPN and ciphers, one behind the other, without NULs. */
+/*
+ * tail: host, name to verify ("" = host), ALPN and ciphers, one behind the other, without NULs; then the
+ * pins, 32 bytes each.
+ */
 struct msg_connect {
 	uint32_t deadline_ms;
 	uint32_t ca_len; /* bytes sent before in CA messages; 0: the system's trust */
@@ -298,7 +302,8 @@ struct msg_connect {
 	uint16_t name_len;
 	uint16_t alpn_len;
 	uint16_t ciphers_len;
-	uint16_t reserved[3];
+	uint16_t pin_count;
+	uint16_t reserved[2];
 };
 
 /* fd: the session's shared memory (ring/channel.h). */

@@ -73,11 +73,15 @@ int bounds_parse(struct bounds *ret, const struct msg *msg)
 		.may_skip_verify = (policy->flags & POLICY_MAY_SKIP_VERIFY) != 0,
 		.may_bring_ca = (policy->flags & POLICY_MAY_BRING_CA) != 0,
 	};
+	const uint32_t pins_len = (uint32_t)(policy->pin_count * sizeof(struct pin));
 	uint32_t at = 0;
 
 	if ((policy->version_min != TLSB_TLS_1_2 && policy->version_min != TLSB_TLS_1_3) ||
+	    pins_len > msg->tail_len ||
 	    (policy->flags & ~(unsigned)POLICY_KNOWN_FLAGS) != 0 ||
-	    msg_tail_string(msg, &at, msg->tail_len, bounds.ciphers, sizeof(bounds.ciphers)) < 0 ||
+	    msg_tail_string(msg, &at, msg->tail_len - pins_len, bounds.ciphers,
+			    sizeof(bounds.ciphers)) < 0 ||
+	    pins_read(&bounds.pins, msg, &at, policy->pin_count) < 0 ||
 	    check_ciphers(&bounds) < 0)
 		return -EBADMSG;
 	*ret = bounds;

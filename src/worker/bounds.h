@@ -8,11 +8,13 @@
 #include <stdbool.h>
 
 #include "wire/msg.h"
+#include "worker/pins.h"
 
 struct bounds {
 	uint16_t version_min, version_max; /* max: of the ciphers that may be used */
 	bool may_skip_verify, may_bring_ca;
 	char ciphers[LIMIT_CIPHERS + 1]; /* names, with colons between them */
+	struct pins pins;
 };
 
 /* What holds until the supervisor has said something. */

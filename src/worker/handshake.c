@@ -70,6 +70,27 @@ static bool alpn_was_offered(const struct session *session)
 	return false;
 }
 
+/*
+ * OpenSSL has refused already what was verified and has no key that is pinned.  Without verification
+ * that is not known before here, where the server has proven that it has the key.
+ */
+static bool is_pinned(struct session *session)
+{
+	STACK_OF(X509) *chain = session->request->verify ? SSL_get0_verified_chain(session->ssl)
+							 : SSL_get_peer_cert_chain(session->ssl);
+	struct verdict verdict;
+	const char *whose;
+
+	if (SSL_session_reused(session->ssl))
+		return true; /* it was when it was new, and the pins are the same */
+	whose = tls_missing_pin(&session->worker->tls, session->request, chain);
+	if (!whose)
+		return true;
+	verdict_of_pins(session->request->name, whose, &verdict);
+	session_end(session, verdict.code, "%s", verdict.text);
+	return false;
+}
+
 /* Returns false when it is not over yet, or the session has ended. */
 bool handshake_pump(struct session *session)
 {
@@ -88,6 +109,8 @@ bool handshake_pump(struct session *session)
 				    "the server chose an application protocol that was not offered");
 			return false;
 		}
+		if (!is_pinned(session))
+			return false;
 		established(session);
 		return true;
 	}
@@ -152,6 +175,14 @@ void session_on_heavy_chain(struct session *session, const char *why)
 		session->refusal = calloc(1, sizeof(*session->refusal));
 	if (session->refusal)
 		verdict_of_burden(session->request->name, why, session->refusal);
+}
+
+void session_on_unpinned(struct session *session, const char *whose)
+{
+	if (!session->refusal)
+		session->refusal = calloc(1, sizeof(*session->refusal));
+	if (session->refusal)
+		verdict_of_pins(session->request->name, whose, session->refusal);
 }
 
 static void on_socket(evutil_socket_t fd unused_, short what, void *arg)

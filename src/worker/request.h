@@ -23,6 +23,7 @@ struct request {
 	bool is_address; /* name is an IP address: no SNI, verified as an address */
 	char *ca;        /* the program's own CA certificates, or NULL */
 	uint32_t ca_len;
+	struct pins pins; /* the program's own */
 };
 
 /*

@@ -90,7 +90,7 @@ void session_end(struct session *session, uint32_t code, const char *format, ...
 /* The connector's answers.  FD is taken. */
 void session_on_dialed(struct session *session, const struct msg_dialed *dialed, int fd);
 
-/* The trust bundle is another one. */
+/* The trust bundle, or what the policy says, is another one. */
 void session_on_trust(struct session *session);
 
 /* Ask the connector, if there is one; else when it comes. */
@@ -109,6 +109,7 @@ bool session_sweep(struct session *session);
 void session_on_resumable(struct session *session, SSL_SESSION *resumable);
 void session_on_refused_certificate(struct session *session, X509_STORE_CTX *store);
 void session_on_heavy_chain(struct session *session, const char *why);
+void session_on_unpinned(struct session *session, const char *whose);
 void session_on_record(struct session *session, int sent, int type, const void *bytes, size_t len);
 
 /* Messages on a session's socket. */

@@ -97,6 +97,13 @@ void tls_deinit(struct tls *tls)
 	trust_index_close(&tls->trust);
 }
 
+/* What was verified against another bundle, or other pins, must be verified anew. */
+static void forget_verified(struct tls *tls)
+{
+	tls->trust_number++;
+	resume_flush(tls->cache);
+}
+
 int tls_set_trust(struct tls *tls, int fd)
 {
 	struct trust_index index;
@@ -116,8 +123,7 @@ int tls_set_trust(struct tls *tls, int fd)
 	}
 	SSL_CTX_set_cert_store(tls->ctx, store);
 	trust_index_close(&old);
-	tls->trust_number++;
-	resume_flush(tls->cache); /* what was verified against the old bundle must be verified anew */
+	forget_verified(tls);
 	return 0;
 }
 
@@ -140,6 +146,7 @@ int tls_set_bounds(struct tls *tls, const struct bounds *bounds)
 	if (!ok)
 		return -ENOMEM;
 	tls->bounds = *bounds;
+	forget_verified(tls);
 	return 0;
 }
 
@@ -316,10 +323,23 @@ int tls_client_new(struct tls *tls, const struct request *request, struct net *n
 	return 0;
 }
 
+static bool pins_satisfied(const struct pins *pins, const STACK_OF(X509) *chain, bool verified)
+{
+	return verified ? pins_hold(pins, chain) : pins_have(pins, sk_X509_value(chain, 0));
+}
+
+const char *tls_missing_pin(const struct tls *tls, const struct request *request,
+			    const STACK_OF(X509) *chain)
+{
+	if (!pins_satisfied(&tls->bounds.pins, chain, request->verify))
+		return "the broker's policy";
+	return pins_satisfied(&request->pins, chain, request->verify) ? NULL : "the program";
+}
+
 int tls_resume_key(const struct request *request, struct resume_key *ret_key)
 {
 	const uint16_t numbers[] = { request->port, request->version_min, request->version_max,
-				     request->family };
+				     request->family, (uint16_t)request->pins.count };
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	struct resume_key key;
 	unsigned len = 0;
@@ -332,6 +352,7 @@ int tls_resume_key(const struct request *request, struct resume_key *ret_key)
 	     EVP_DigestUpdate(md, request->name, strlen(request->name) + 1) &&
 	     EVP_DigestUpdate(md, request->alpn, strlen(request->alpn) + 1) &&
 	     EVP_DigestUpdate(md, request->ciphers, strlen(request->ciphers) + 1) &&
+	     EVP_DigestUpdate(md, request->pins.list, request->pins.count * sizeof(struct pin)) &&
 	     EVP_DigestUpdate(md, request->ca ? request->ca : "", request->ca_len) &&
 	     EVP_DigestFinal_ex(md, key.bytes, &len);
 	EVP_MD_CTX_free(md);

@@ -16,7 +16,7 @@ struct tls {
 	BIO_METHOD *net_method;
 	struct bounds bounds;
 	struct trust_index trust;
-	unsigned trust_number; /* how many there were before it */
+	unsigned trust_number; /* how many of it and of bounds there were before */
 	struct resume_cache *cache;
 };
 
@@ -33,7 +33,8 @@ void tls_deinit(struct tls *tls);
 /* Verify new sessions against the index in FD, which stays the caller's.  0 or -errno. */
 int tls_set_trust(struct tls *tls, int fd);
 
-/* New sessions stay within BOUNDS.  On failure everything stays as it was.  0 or -ENOMEM. */
+/* New sessions stay within BOUNDS, and resume none that was made within others.  On failure everything
+ * stays as it was.  0 or -ENOMEM. */
 int tls_set_bounds(struct tls *tls, const struct bounds *bounds);
 
 /*
@@ -46,6 +47,13 @@ int tls_client_new(struct tls *tls, const struct request *request, struct net *n
 
 /* The session of a callback's SSL. */
 struct session *tls_session_of(const SSL *ssl);
+
+/*
+ * Whose pins this chain, or without verification the server's own certificate in front of it, does not
+ * satisfy; NULL: it satisfies the policy's and the program's.
+ */
+const char *tls_missing_pin(const struct tls *tls, const struct request *request,
+			    const STACK_OF(X509) *chain);
 
 /* What resumption depends on: see resume.h.  0 or -ENOMEM: then nothing may be resumed. */
 int tls_resume_key(const struct request *request, struct resume_key *ret_key);

@@ -187,6 +187,12 @@ void verdict_of_burden(const char *name, const char *why, struct verdict *ret_ve
 	    why);
 }
 
+void verdict_of_pins(const char *name, const char *whose, struct verdict *ret_verdict)
+{
+	say(ret_verdict, TLSB_E_CERT_PIN, "the certificate of %s has none of the keys that %s has pinned",
+	    name, whose);
+}
+
 /* ---- everything else ---- */
 
 #define TEXT_OF_(number) #number

@@ -23,6 +23,9 @@ void verdict_of_certificate(X509_STORE_CTX *store, const char *name, struct verd
 /* The chain of NAME's certificate would take too long to verify; WHY is printable. */
 void verdict_of_burden(const char *name, const char *why, struct verdict *ret_verdict);
 
+/* No key is one of the pins of WHOSE. */
+void verdict_of_pins(const char *name, const char *whose, struct verdict *ret_verdict);
+
 /*
  * TLS over NET has failed with SSL_get_error() == ERROR for another reason, and OpenSSL's error queue
  * is as it left it; it is empty afterwards.  ESTABLISHED: the handshake was over by then.

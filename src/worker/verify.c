@@ -18,7 +18,7 @@
 #include "base/macros.h"
 #include "wire/limits.h"
 #include "worker/session.h"
-#include "worker/tls.h"
+#include "worker/state.h"
 
 /* Why a chain is too much; "" while it is not. */
 struct objection {
@@ -170,6 +170,20 @@ static int set_name(X509_VERIFY_PARAM *param, const struct request *request)
 	return X509_VERIFY_PARAM_set1_host(param, request->name, 0) ? 0 : -ENOMEM;
 }
 
+/* The chain is verified: it has to have a key that is pinned, too. */
+static int keys_are_pinned(X509_STORE_CTX *store)
+{
+	struct session *session = session_of(store);
+	const char *whose = tls_missing_pin(&session->worker->tls, session->request,
+					    X509_STORE_CTX_get0_chain(store));
+
+	if (!whose)
+		return 1;
+	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+	session_on_unpinned(session, whose);
+	return 0;
+}
+
 /*
  * A name that is set for the connection is copied by OpenSSL into each verification; it does not look
  * whether there was memory for that, and without a name it accepts any.  So it is set here.
@@ -184,7 +198,7 @@ static int on_certificates(X509_STORE_CTX *store, void *arg unused_)
 	}
 	verify_signatures = X509_STORE_CTX_get_verify(store);
 	X509_STORE_CTX_set_verify(store, on_chain);
-	return X509_verify_cert(store);
+	return X509_verify_cert(store) > 0 && (!request->verify || keys_are_pinned(store));
 }
 
 void verify_bound(SSL_CTX *ctx)

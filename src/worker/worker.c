@@ -305,7 +305,17 @@ static int on_badge(struct chan *chan, struct msg *msg)
 	return r;
 }
 
-/* TRUST follows, and makes old sessions unresumable. */
+/* What was to be resumed may not be any more. */
+static void forget_offers(struct worker *worker)
+{
+	struct session *session, *next;
+
+	for (session = LIST_FIRST(&worker->all_sessions); session; session = next) {
+		next = LIST_NEXT(session, in_worker);
+		session_on_trust(session);
+	}
+}
+
 static int on_policy(struct chan *chan, struct msg *msg)
 {
 	const struct msg_policy *policy = msg->body;
@@ -317,22 +327,22 @@ static int on_policy(struct chan *chan, struct msg *msg)
 		return r;
 	quota_set(&worker->quota, policy->max_sessions, policy->max_memory,
 		  policy->max_session_rate);
-	return tls_set_bounds(&worker->tls, &bounds);
+	r = tls_set_bounds(&worker->tls, &bounds);
+	if (r == 0)
+		forget_offers(worker);
+	return r;
 }
 
 static int on_trust(struct chan *chan, struct msg *msg)
 {
 	struct worker *worker = worker_of(chan);
-	struct session *session, *next;
 	int r = tls_set_trust(&worker->tls, msg->fds[0]);
 
 	if (r < 0)
 		log_event(LOG_L_ERROR, "the trust index is unusable; the old one stays",
 			  { FIELD_ERROR, strerror(-r) });
-	for (session = LIST_FIRST(&worker->all_sessions); r == 0 && session; session = next) {
-		next = LIST_NEXT(session, in_worker);
-		session_on_trust(session);
-	}
+	else
+		forget_offers(worker);
 	/* Without any, it can verify nobody: another worker is tried then. */
 	return r == -EPROTO || !worker->tls.trust.bytes ? r : 0;
 }

@@ -214,7 +214,7 @@ static unsigned long peak_kb(void)
 static void ask_with(struct scene *scene, const struct msg_connect *connect, size_t tail_len)
 {
 	const struct msg_context ctx = { &client_messages, ROLE_WORKER, ROLE_CLIENT, SETUP };
-	static const char tail[1272] = "server.example";
+	static const char tail[2296] = "server.example";
 	struct program_session session;
 	static struct mutant mutant;
 
@@ -236,7 +236,7 @@ static void case_3_lengths_that_lie(void **state unused_)
 	static const uint32_t lies[] = { 1,	 13,	     15,	 127,	     128,
 					 255,	 256,	     0x7fff,	 0x8000,     0xffff,
 					 0x0e00, 0x7fffffff, 0x80000000, 0xffffffff, 0x0e000000 };
-	static const size_t tails[] = { 0, 1, 13, 14, 15, 254, 1271, 1272 };
+	static const size_t tails[] = { 0, 1, 13, 14, 15, 254, 2295, 2296 };
 	static struct scene scene;
 	unsigned long before;
 
@@ -244,7 +244,7 @@ static void case_3_lengths_that_lie(void **state unused_)
 	before = peak_kb();
 	for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
 		for (size_t t = 0; t < ARRAY_SIZE(tails); t++) {
-			struct msg_connect bad[5];
+			struct msg_connect bad[6];
 
 			for (size_t n = 0; n < ARRAY_SIZE(bad); n++)
 				bad[n] = (struct msg_connect){ .deadline_ms = 20000, .port = 443,
@@ -254,9 +254,10 @@ static void case_3_lengths_that_lie(void **state unused_)
 			bad[2].alpn_len = (uint16_t)lies[i];
 			bad[3].ciphers_len = (uint16_t)lies[i];
 			bad[4].ca_len = lies[i];
+			bad[5].pin_count = (uint16_t)lies[i];
 			for (size_t n = 0; n < ARRAY_SIZE(bad); n++) {
 				/* Truncated to 16 bits some are no lies. */
-				if (n < 4 && (uint16_t)lies[i] == 0)
+				if (n != 4 && (uint16_t)lies[i] == 0)
 					continue;
 				if (n == 0 && bad[0].host_len == tails[t])
 					continue;

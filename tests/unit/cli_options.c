@@ -57,6 +57,8 @@ static void mistakes_are_named(void **state unused_)
 		{ { "connect", "--timeout", "601", "a:1" }, "601: --timeout must be" },
 		{ { "connect", "--timeout", "1s", "a:1" }, "1s: --timeout must be" },
 		{ { "connect", "--eof-wait", "3601", "a:1" }, "3601: --eof-wait must be" },
+		{ { "connect", "--pin" }, "--pin: this option needs an argument" },
+		{ { "status", "--pin", "x" }, "--pin: not an option of this command" },
 		{ { "connect", "--eof-wait", "", "a:1" }, ": --eof-wait must be" },
 		{ { "connect", "--min-version", "1.1", "a:1" },
 		  "1.1: the TLS version must be 1.2 or 1.3" },

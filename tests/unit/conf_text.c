@@ -12,6 +12,8 @@
 #include "tlsbroker.h"
 #include "worker/tls.h"
 
+#define PIN "MvmgJzcYjVyYHbjzyqWR5oMkSbnbTNVKxV0YZtN5QhQ="
+
 /* A configuration of one file, "t". */
 struct read {
 	struct conf *conf;
@@ -265,6 +267,10 @@ static void badges_have_their_own_errors(void **state unused_)
 		"badge b { match = any\n ciphers = ECDHE-RSA-AES128-GCM-SHA256\n"
 		" min-version = TLSv1.2 }\n",
 		"t:3: ciphers: none of them can be used with TLSv1.3 in badge a");
+	refuses("badge x { match = any\npins = \"sha1/x\" }",
+		"t:2: pins: \"sha1/x\" is not sha256/ and the base64 of a SHA-256");
+	refuses("pins = \"sha256/" PIN "\"",
+		"t:1: pins: not a setting of its own: it belongs into a badge");
 	refuses("ciphers = ECDHE-RSA-AES128-GCM-SHA256\n"
 		"badge a { match = any\n min-version = TLSv1.3\n}\n",
 		"t:1: ciphers: none of them can be used with TLSv1.3 in badge a");
@@ -413,6 +419,16 @@ static void every_setting_takes_what_is_within_its_bounds(void **state unused_)
 				 info->name);
 			refused_somehow(text);
 			break;
+		case PINS:
+			snprintf(text, sizeof(text), "badge x { match = any\n%s = \"sha256/" PIN "\" }",
+				 info->name);
+			accepts(text);
+			snprintf(text, sizeof(text), "badge x { match = any\n%s = {} }", info->name);
+			refused_somehow(text);
+			snprintf(text, sizeof(text), "badge x { match = any\n%s = \"" PIN "\" }",
+				 info->name);
+			refused_somehow(text);
+			break;
 		case PATH:
 			snprintf(text, sizeof(text), "%s = \"/\"", info->name);
 			accepts(text);
@@ -511,6 +527,7 @@ static void what_is_printed_says_the_same_again(void **state unused_)
 	says_the_same_again("trust = \"/a b\\\"c\\\\d'e#f//g/*h\"\n");
 	says_the_same_again("badge x { match = { any, uid:7 }\nmax-memory = 64K }\nmax-sessions = 3\n"
 			    "badge y { match = \"user:a b\" }\n");
+	says_the_same_again("badge x { match = any\npins = { \"sha256/" PIN "\" } }");
 	says_the_same_again("min-version = TLSv1.3\nallow-insecure = yes\n"
 			    "ciphers = { TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384 }");
 }

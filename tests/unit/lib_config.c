@@ -56,6 +56,21 @@ static void takes_only_names_and_addresses_as_server_name(void **state unused_)
 	tlsb_config_free(config);
 }
 
+static void takes_pins_as_they_are_written(void **state unused_)
+{
+	static const char pin[] = "sha256/MvmgJzcYjVyYHbjzyqWR5oMkSbnbTNVKxV0YZtN5QhQ=";
+	struct tlsb_config *config = tlsb_config_new();
+
+	assert_fails(tlsb_config_add_pin(config, NULL), EINVAL);
+	assert_fails(tlsb_config_add_pin(config, ""), EINVAL);
+	assert_fails(tlsb_config_add_pin(config, "sha256/"), EINVAL);
+	assert_fails(tlsb_config_add_pin(config, pin + 8), EINVAL);
+	for (int i = 0; i < LIMIT_PINS; i++)
+		assert_int_equal(tlsb_config_add_pin(config, i % 2 ? pin : pin + 7), 0);
+	assert_fails(tlsb_config_add_pin(config, pin), EFBIG);
+	tlsb_config_free(config);
+}
+
 static void takes_protocols_without_gaps(void **state unused_)
 {
 	static const char *const bad[] = { ",", "h2,", ",h2", "h2,,h3", NULL };
@@ -147,6 +162,8 @@ static void sends_the_settings_of_the_time_of_session_new(void **state unused_)
 	tlsb_config_set_family(rig.config, AF_INET6);
 	tlsb_config_set_resumption(rig.config, 0);
 	tlsb_config_insecure_no_verify(rig.config);
+	assert_int_equal(tlsb_config_add_pin(rig.config, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
+			 0);
 	rig_new_session(&rig);
 	tlsb_config_set_alpn(rig.config, "other");
 	tlsb_config_free(rig.config);
@@ -154,11 +171,12 @@ static void sends_the_settings_of_the_time_of_session_new(void **state unused_)
 	assert_fails(tlsb_connect(rig.session, "host.example", "8443"), EWOULDBLOCK);
 	rig_take_session(&rig);
 	rig_take_connect(&rig);
-	assert_string_equal(rig.tail, "host.examplename.exampleh2,h3TLS_X");
+	assert_string_equal(rig.tail, "host.examplename.exampleh2,h3TLS_X0123456789abcdef0123456789abcdef");
 	assert_int_equal(rig.connect.host_len, 12);
 	assert_int_equal(rig.connect.name_len, 12);
 	assert_int_equal(rig.connect.alpn_len, 5);
 	assert_int_equal(rig.connect.ciphers_len, 5);
+	assert_int_equal(rig.connect.pin_count, 1);
 	assert_int_equal(rig.connect.port, 8443);
 	assert_int_equal(rig.connect.family, AF_INET6);
 	assert_int_equal(rig.connect.version_min, TLSB_TLS_1_2);
@@ -256,6 +274,7 @@ int main(void)
 		TEST(takes_certificates_as_pem_and_as_der),
 		TEST(takes_a_mebibyte_of_certificates_and_no_byte_more),
 		TEST(takes_only_names_and_addresses_as_server_name),
+		TEST(takes_pins_as_they_are_written),
 		TEST(takes_protocols_without_gaps),
 		TEST(refuses_versions_below_every_floor),
 		TEST(takes_cipher_names_and_no_selection_strings),

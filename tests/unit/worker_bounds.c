@@ -18,6 +18,30 @@ static int parse(uint16_t version, uint16_t flags, const char *ciphers, struct b
 	return bounds_parse(ret, &msg);
 }
 
+static int parse_pins(unsigned said, unsigned bytes)
+{
+	const struct msg_policy policy = { .version_min = TLSB_TLS_1_2,
+					   .pin_count = (uint16_t)said };
+	const char tail[22 + 4096] = "TLS_AES_128_GCM_SHA256";
+	const struct msg msg = { .body = &policy, .tail = tail, .tail_len = 22 + bytes };
+	struct bounds bounds;
+
+	return bounds_parse(&bounds, &msg);
+}
+
+static void pins_are_all_there_and_not_too_many(void **state unused_)
+{
+	assert_int_equal(parse_pins(0, 0), 0);
+	assert_int_equal(parse_pins(1, 32), 0);
+	assert_int_equal(parse_pins(LIMIT_PINS, 32 * LIMIT_PINS), 0);
+	assert_int_equal(parse_pins(LIMIT_PINS + 1, 32 * (LIMIT_PINS + 1)), -EBADMSG);
+	assert_int_equal(parse_pins(0, 32), -EBADMSG);
+	assert_int_equal(parse_pins(1, 31), -EBADMSG);
+	assert_int_equal(parse_pins(1, 33), -EBADMSG);
+	assert_int_equal(parse_pins(2, 32), -EBADMSG);
+	assert_int_equal(parse_pins(UINT16_MAX, 32), -EBADMSG);
+}
+
 #define V12 "ECDHE-ECDSA-AES128-GCM-SHA256"
 #define V13 "TLS_AES_128_GCM_SHA256"
 
@@ -118,6 +142,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(bounds_that_make_no_sense_are_refused),
+		TEST(pins_are_all_there_and_not_too_many),
 		TEST(no_program_gets_below_the_floor),
 		TEST(openssl_has_what_the_policy_lets_it_have),
 	};

@@ -360,6 +360,7 @@ static inline void session_listen(struct program_session *session)
 struct wish {
 	const char *host, *name, *alpn, *ciphers; /* host: "server.example" without one */
 	const char *ca;
+	const struct pins *pins;
 	uint32_t deadline_ms, flags, version_min, version_max;
 };
 
@@ -377,12 +378,19 @@ static inline void session_ask(struct program_session *session, const struct wis
 		.name_len = (uint16_t)strlen(want->name ? want->name : ""),
 		.alpn_len = (uint16_t)strlen(want->alpn ? want->alpn : ""),
 		.ciphers_len = (uint16_t)strlen(want->ciphers ? want->ciphers : ""),
+		.pin_count = (uint16_t)(want->pins ? want->pins->count : 0),
 	};
 	const struct msg_ca part = {0};
-	char tail[2048];
+	char tail[4096];
 	int len = snprintf(tail, sizeof(tail), "%s%s%s%s", host, want->name ? want->name : "",
 			   want->alpn ? want->alpn : "", want->ciphers ? want->ciphers : "");
 
+	if (want->pins) {
+		const size_t pins_len = want->pins->count * sizeof(struct pin);
+
+		memcpy(tail + len, want->pins->list, pins_len);
+		len += (int)pins_len;
+	}
 	if (want->ca)
 		assert_int_equal(program_send(session->fd, CLIENT_MSG_CA, &part, want->ca,
 					      connect.ca_len, NULL),

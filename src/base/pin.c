@@ -1,0 +1,37 @@
+#include "base/pin.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* 32 bytes are 42 digits of six bits, one of four, and the mark of what is missing. */
+#define DIGITS 43
+
+int pin_parse(const char *text, struct pin *ret_pin)
+{
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				       "0123456789+/";
+	struct pin pin;
+	unsigned held = 0, len = 0;
+	uint32_t bits = 0;
+
+	if (strncmp(text, PIN_PREFIX, strlen(PIN_PREFIX)) == 0)
+		text += strlen(PIN_PREFIX);
+	if (strlen(text) != DIGITS + 1 || text[DIGITS] != '=')
+		return -EINVAL;
+	for (unsigned i = 0; i < DIGITS; i++) {
+		const char *digit = memchr(alphabet, text[i], sizeof(alphabet) - 1);
+
+		if (!digit)
+			return -EINVAL;
+		bits = bits << 6 | (uint32_t)(digit - alphabet);
+		held += 6;
+		if (held >= 8) {
+			held -= 8;
+			pin.bytes[len++] = (uint8_t)(bits >> held);
+		}
+	}
+	if (bits & 3)
+		return -EINVAL; /* another way to write the same pin */
+	*ret_pin = pin;
+	return 0;
+}
