@@ -34,6 +34,9 @@ const char *log_field_name(enum log_field field)
 		[FIELD_MS] = "ms",
 		[FIELD_RULE] = "rule",
 		[FIELD_ERROR] = "error",
+		[FIELD_EVENT] = "event",
+		[FIELD_NAME] = "name",
+		[FIELD_STEP] = "step",
 	};
 
 	return names[field];

@@ -29,10 +29,10 @@ enum log_level {
 enum log_field {
 	FIELD_ROLE,    /* set by the supervisor: who sent the line */
 	FIELD_PID,     /* set by the supervisor */
-	FIELD_BADGE,
+	FIELD_BADGE,   /* of a worker's line, like the uid: set by the supervisor */
 	FIELD_UID,
 	FIELD_CLIENT,  /* the program's pid, as the kernel said at connect time */
-	FIELD_SESSION, /* a number that is unique within its worker */
+	FIELD_SESSION, /* a number that is unique within its worker; the supervisor puts its in front */
 	FIELD_SERVER,  /* host:port as asked for */
 	FIELD_ADDRESS, /* address:port as connected */
 	FIELD_VERSION,
@@ -44,8 +44,14 @@ enum log_field {
 	FIELD_MS,      /* how long it took */
 	FIELD_RULE,    /* the protocol rule that was broken */
 	FIELD_ERROR,   /* what errno or a library said */
+	FIELD_EVENT,   /* "session": this line is the audit record of one; "lost": of so many, none */
+	FIELD_NAME,    /* that the server proved to have */
+	FIELD_STEP,    /* at which it failed */
 	FIELD_COUNT,
 };
+
+/* The FIELD_EVENT of a line that is a session's audit record: not to be lost among others. */
+#define LOG_AUDIT "session"
 
 struct log_pair {
 	enum log_field field;

@@ -240,6 +240,7 @@ static void on_news(struct lookup_waiter *waiter)
 	}
 	if (over && lookup->error != TLSB_E_NONE) {
 		explain_as(&why, lookup->error, "%s", lookup->text);
+		why.looking_up = true;
 		dial_fail(dial, &why);
 		return;
 	}

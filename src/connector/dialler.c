@@ -19,7 +19,8 @@ static const char host_bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRST
 
 void dialler_send_failed(struct dialler *dialler, uint64_t id, const struct explained *why)
 {
-	const struct msg_dial_failed body = { .id = id, .error = why->error };
+	const struct msg_dial_failed body = { .id = id, .error = why->error,
+					      .looking_up = why->looking_up };
 
 	counters_add(dialler->connector->child->counters, COUNTER_dials_failed, 1);
 	chan_send(&dialler->chan, MSG_DIAL_FAILED, &body, why->text, strlen(why->text), NULL);

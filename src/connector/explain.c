@@ -111,6 +111,7 @@ void explain_failures(struct explained *ret, const char *host, uint16_t port,
 		      const struct eyeballs *eyeballs)
 {
 	ret->error = TLSB_E_UNREACHABLE;
+	ret->looking_up = false;
 	for (unsigned i = 0; i < eyeballs->failed; i++) {
 		enum tlsb_error error = error_of(eyeballs->failures[i].error);
 
@@ -136,6 +137,7 @@ void explain_deadline(struct explained *ret, const char *host, uint16_t port, un
 		explain_as(ret, TLSB_E_TIMEOUT,
 			   "no name server said within %u.%u s what %.*s is (asked: %s)", s, tenth,
 			   HOST_SHOWN, host, lookup_servers(lookup, servers, sizeof(servers)));
+		ret->looking_up = true;
 	} else {
 		explain_as(
 			ret, TLSB_E_TIMEOUT,
@@ -150,6 +152,7 @@ void explain_as(struct explained *ret, enum tlsb_error error, const char *format
 	va_list ap;
 
 	ret->error = error;
+	ret->looking_up = false;
 	va_start(ap, format);
 	vsnprintf(ret->text, sizeof(ret->text), format, ap);
 	va_end(ap);

@@ -12,6 +12,7 @@
 
 struct explained {
 	enum tlsb_error error;
+	bool looking_up; /* nothing was dialled yet: its name was still to be found */
 	char text[LIMIT_TEXT + 1];
 };
 

@@ -23,6 +23,30 @@ static size_t pack(char *tail, size_t size, size_t at, char tag, const char *val
 	return at + len + 1;
 }
 
+/* The supervisor has too much to do.  An audit record is counted by its first field. */
+static void lose(struct child *child, const struct log_pair *pairs, size_t count)
+{
+	bool audit = count > 0 && pairs[0].field == FIELD_EVENT && pairs[0].value;
+
+	child->lost_lines++;
+	child->lost_audits += audit;
+	if (!child->counters)
+		return;
+	counters_add(child->counters, COUNTER_log_dropped, 1);
+	counters_add(child->counters, COUNTER_audits_lost, audit);
+}
+
+static void tell_lost(struct child *child)
+{
+	unsigned lines = child->lost_lines, audits = child->lost_audits;
+	char text[96];
+
+	child->lost_lines = child->lost_audits = 0; /* first: this comes back to send_log() */
+	snprintf(text, sizeof(text), "log lines lost, of which audit records: %u", audits);
+	log_event(LOG_L_WARNING, text, { FIELD_EVENT, audits > 0 ? "lost" : NULL },
+		  { FIELD_ERROR, LOG_NUMBER(lines) });
+}
+
 static void send_log(void *arg, enum log_level level, const char *text,
 		     const struct log_pair *pairs, size_t count)
 {
@@ -32,10 +56,11 @@ static void send_log(void *arg, enum log_level level, const char *text,
 	size_t len;
 
 	if (chan_queued(&child->supervisor) >= LOG_QUEUE) {
-		if (child->counters)
-			counters_add(child->counters, COUNTER_log_dropped, 1);
+		lose(child, pairs, count);
 		return;
 	}
+	if (child->lost_lines > 0)
+		tell_lost(child);
 	len = pack(tail, sizeof(tail), 0, 0, text_copy(short_text, sizeof(short_text), text));
 	for (size_t i = 0; i < count; i++) {
 		/* Field numbers go over the wire one up: a tag is never NUL. */

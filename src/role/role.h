@@ -23,6 +23,7 @@ struct child {
 	struct counters *counters;
 	enum role role;
 	int verbose;
+	unsigned lost_lines, lost_audits; /* that the log does not know of yet */
 	const struct child_ops *ops;
 	void *state; /* the role's own */
 };

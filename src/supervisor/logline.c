@@ -50,13 +50,22 @@ int logline_parse(const struct msg *msg, struct logline *ret_line)
 	return 0;
 }
 
-bool log_budget_take(struct log_budget *budget, uint64_t now_ms)
+bool logline_has(const struct logline *line, enum log_field field)
+{
+	for (size_t i = 0; i < line->count; i++) {
+		if (line->pairs[i].field == field)
+			return true;
+	}
+	return false;
+}
+
+bool log_budget_take(struct log_budget *budget, unsigned most, uint64_t now_ms)
 {
 	if (now_ms - budget->since_ms >= 1000) {
 		budget->since_ms = now_ms;
 		budget->lines = 0;
 	}
-	if (budget->lines < LIMIT_LOG_LINES) {
+	if (budget->lines < most) {
 		budget->lines++;
 		return true;
 	}

@@ -24,6 +24,9 @@ struct logline {
  */
 int logline_parse(const struct msg *msg, struct logline *ret_line);
 
+/* Does it have this field? */
+bool logline_has(const struct logline *line, enum log_field field);
+
 /* How much a role may still say in this second. */
 struct log_budget {
 	uint64_t since_ms;
@@ -31,7 +34,7 @@ struct log_budget {
 	unsigned suppressed; /* lines since a number was last told */
 };
 
-/* One line: may it pass?  If not, it is counted. */
-bool log_budget_take(struct log_budget *budget, uint64_t now_ms);
+/* One line, of at most MOST in a second: may it pass?  If not, it is counted. */
+bool log_budget_take(struct log_budget *budget, unsigned most, uint64_t now_ms);
 
 #endif

@@ -175,18 +175,40 @@ static int put(const struct output *output, enum log_level level, const char *te
 	return to_stderr(level, text, pairs, count);
 }
 
+static void lose(struct output *output, const struct log_pair *pairs, size_t count)
+{
+	const char *event = find(pairs, count, FIELD_EVENT);
+
+	output->lost++;
+	if (!event || strcmp(event, LOG_AUDIT) != 0)
+		return;
+	output->lost_audits++;
+	if (output->audits_lost)
+		++*output->audits_lost;
+}
+
+/* As long as that is not told, the next line is lost, too. */
+static void tell_lost(struct output *output)
+{
+	const struct log_pair pairs[] = {
+		{ FIELD_EVENT, output->lost_audits > 0 ? "lost" : NULL },
+		{ FIELD_ERROR, LOG_NUMBER(output->lost) },
+	};
+	char text[96];
+
+	snprintf(text, sizeof(text), "log lines lost, of which audit records: %u",
+		 output->lost_audits);
+	if (put(output, LOG_L_WARNING, text, pairs, ARRAY_SIZE(pairs)) == 0)
+		output->lost = output->lost_audits = 0;
+}
+
 void output_write(void *arg, enum log_level level, const char *text, const struct log_pair *pairs,
 		  size_t count)
 {
 	struct output *output = arg;
 
-	if (output->lost > 0) {
-		const struct log_pair none = { FIELD_ERROR, LOG_NUMBER(output->lost) };
-
-		if (put(output, LOG_L_WARNING, "log lines lost", &none, 1) == 0)
-			output->lost = 0;
-	}
-	/* As long as that was not said, the line that was asked for is lost, too. */
+	if (output->lost > 0)
+		tell_lost(output);
 	if (output->lost > 0 || put(output, level, text, pairs, count) < 0)
-		output->lost++;
+		lose(output, pairs, count);
 }

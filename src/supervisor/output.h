@@ -22,7 +22,9 @@ enum output_target { OUTPUT_STDERR, OUTPUT_JOURNAL };
 struct output {
 	enum output_target target;
 	int journal;   /* its socket, if that is the target */
-	unsigned lost; /* lines for which there was no room */
+	unsigned lost; /* lines for which there was no room; of these: */
+	unsigned lost_audits;
+	uint64_t *audits_lost; /* where all of them are counted, or NULL */
 };
 
 /*

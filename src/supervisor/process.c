@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "supervisor/rolelog.h"
 #include "supervisor/supervisor.h"
 
 /* Between closing its channel and ending: what exit handlers take. */
@@ -41,21 +42,8 @@ static void process_free(struct process *process)
 	counters_unmap(process->counters);
 	if (process->timer)
 		event_free(process->timer);
-	if (process->log_timer)
-		event_free(process->log_timer);
+	rolelog_deinit(process);
 	free(process);
-}
-
-/* Lines of its own that it may not have said: as it would have said them. */
-static void tell_suppressed(struct process *process)
-{
-	if (process->budget.suppressed == 0)
-		return;
-	log_event(LOG_L_WARNING, "too many log lines: some were left out",
-		  { FIELD_ROLE, role_name(process->role) },
-		  { FIELD_PID, LOG_NUMBER(process->pid) },
-		  { FIELD_ERROR, LOG_NUMBER(process->budget.suppressed) });
-	process->budget.suppressed = 0;
 }
 
 /* Over once it is reaped and all that it sent has been read. */
@@ -63,7 +51,7 @@ static void end_if_over(struct process *process)
 {
 	if (!process->reaped || !process->hung_up)
 		return;
-	tell_suppressed(process);
+	rolelog_end(process);
 	LIST_REMOVE(process, next);
 	supervisor_keep_counts(process->supervisor, process->counters);
 	process->ops->over(process);
@@ -104,11 +92,6 @@ static void on_timer(evutil_socket_t fd unused_, short what unused_, void *arg)
 	/* It is dead, but somebody has the other end of its channel.  Nobody should. */
 	process->hung_up = true;
 	end_if_over(process);
-}
-
-static void on_log_timer(evutil_socket_t fd unused_, short what unused_, void *arg)
-{
-	tell_suppressed(arg);
 }
 
 void process_kill(struct process *process)
@@ -166,10 +149,11 @@ static int launch(struct process *process)
 	int fd = -1, r;
 
 	process->timer = evtimer_new(supervisor->base, on_timer, process);
-	process->log_timer = evtimer_new(supervisor->base, on_log_timer, process);
-	if (!process->timer || !process->log_timer)
+	if (!process->timer)
 		return -ENOMEM;
-	r = counters_create(&process->counters, &page);
+	r = rolelog_init(process);
+	if (r == 0)
+		r = counters_create(&process->counters, &page);
 	if (r == 0)
 		r = spawn_role(&supervisor->spawner, process->role, &fd, &process->pid);
 	if (r < 0)
@@ -224,29 +208,5 @@ int process_on_ready(struct chan *chan, struct msg *msg)
 		  { FIELD_PID, LOG_NUMBER(process->pid) },
 		  { FIELD_MS, LOG_NUMBER(process_age_ms(process)) });
 	process->ops->ready(process);
-	return 0;
-}
-
-int process_on_log(struct chan *chan, struct msg *msg)
-{
-	struct process *process = chan->owner;
-	const struct timeval second = { .tv_sec = 1 };
-	struct log_pair pairs[FIELD_COUNT];
-	struct logline line;
-	char pid[24];
-	int r = logline_parse(msg, &line);
-
-	if (r < 0)
-		return r;
-	if (!log_budget_take(&process->budget, clock_ms())) {
-		if (!evtimer_pending(process->log_timer, NULL))
-			event_add(process->log_timer, &second);
-		return 0;
-	}
-	pairs[0] = (struct log_pair){ FIELD_ROLE, role_name(process->role) };
-	pairs[1] = (struct log_pair){ FIELD_PID, log_number(pid, (uint64_t)process->pid) };
-	/* No line has both of the fields that we set, so there is room. */
-	memcpy(pairs + 2, line.pairs, line.count * sizeof(pairs[0]));
-	log_pairs(line.level, line.text, pairs, line.count + 2);
 	return 0;
 }

@@ -34,8 +34,8 @@ struct process {
 	struct chan chan; /* owner: this */
 	struct counters *counters;
 	struct event *timer;     /* until when it may take for what it does; then it is killed */
-	struct event *log_timer; /* to tell how many lines were suppressed */
-	struct log_budget budget;
+	struct event *log_timer; /* to tell how many lines were left out, see rolelog.h */
+	struct log_budget lines, audits;
 	uint64_t started_ms;
 	enum role role;
 	pid_t pid;     /* never reused while we have not reaped it */
@@ -66,7 +66,7 @@ char *process_reason(const struct process *process, char *dst, size_t size);
 uint64_t process_age_ms(const struct process *process);
 
 /* What its channel does. */
-chan_handler process_on_ready, process_on_log;
+chan_handler process_on_ready;
 chan_gone process_on_gone;
 
 #endif

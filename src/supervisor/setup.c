@@ -88,6 +88,7 @@ static void open_log(struct supervisor *supervisor, const struct environment *en
 	if (environment->has_journal && !options->debug &&
 	    journal_open(&supervisor->output.journal) == 0)
 		supervisor->output.target = OUTPUT_JOURNAL;
+	supervisor->output.audits_lost = &supervisor->counts[COUNTER_audits_lost];
 	log_set_sink(output_write, &supervisor->output,
 		     options->verbose ? LOG_L_DEBUG : LOG_L_INFO);
 	log_event(LOG_L_NOTICE, "tlsbrokerd " TLSB_VERSION " starts",

@@ -9,13 +9,14 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "supervisor/notify.h"
+#include "supervisor/rolelog.h"
 #include "supervisor/setup.h"
 #include "supervisor/status.h"
 #include "supervisor/wishes.h"
 
 chan_handler *const supervisor_handlers[MSG_COUNT] = {
 	[MSG_READY] = process_on_ready,
-	[MSG_LOG] = process_on_log,
+	[MSG_LOG] = rolelog_on_line,
 	[MSG_WORKER_WANTED] = wishes_on_wanted,
 	[MSG_WORKER_RETIRE] = wishes_on_retire,
 	[MSG_RESOLVER_CHECK] = resolver_on_check,

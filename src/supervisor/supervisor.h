@@ -7,7 +7,7 @@
  *   supervisor.c  the event loop, signals, start-up and stop as a whole
  *   station.c     frontdoor and connector: one of each, always
  *   workers.c     one for each user, and a spare; wishes.c gives them out, badge.c says whose
- *   process.c     any one process; spawn.c forks and execs it
+ *   process.c     any one process; spawn.c forks and execs it; rolelog.c what it has to say
  *   policy.c      the configuration, and each role's slice of it
  *   trustfile.c, resolver.c   what the roles need of files
  */

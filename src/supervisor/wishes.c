@@ -21,6 +21,8 @@ static int seat_spare(struct workers *workers, struct seat *seat)
 	workers->running++;
 	worker->uid = seat->uid;
 	worker->badge = seat->badge;
+	policy_badge_name(&workers->supervisor->policy, seat->badge, seat->uid,
+			  worker->badge_name);
 	worker->state = ROW_STATE_RUNNING;
 	worker->seat = seat;
 	seat->worker = worker;

@@ -1,6 +1,8 @@
 #include "supervisor/workers.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -33,6 +35,7 @@ int workers_start(struct workers *workers)
 	if (!worker)
 		return -ENOMEM;
 	worker->state = ROW_STATE_STARTING;
+	worker->serial = ++workers->last_serial;
 	r = process_start(workers->supervisor, ROLE_WORKER, &worker_ops, worker, &worker->process);
 	if (r < 0) {
 		free(worker);
@@ -84,12 +87,15 @@ static void on_ready(struct process *process)
 static void seated_died(struct workers *workers, struct worker *worker, const char *reason)
 {
 	const struct process *process = worker->process;
+	char text[96];
 
 	workers->running--;
 	seat_died(worker->seat, clock_ms(), process_age_ms(process));
-	log_event(LOG_L_ERROR, "died, and its sessions with it",
-		  { FIELD_ROLE, role_name(ROLE_WORKER) },
-		  { FIELD_PID, LOG_NUMBER(process->pid) }, { FIELD_UID, LOG_NUMBER(worker->uid) },
+	snprintf(text, sizeof(text), "died, and its sessions with it: worker %u had %" PRIu64,
+		 worker->serial, counters_get(process->counters, COUNTER_sessions));
+	log_event(LOG_L_ERROR, text, { FIELD_ROLE, role_name(ROLE_WORKER) },
+		  { FIELD_PID, LOG_NUMBER(process->pid) }, { FIELD_BADGE, worker->badge_name },
+		  { FIELD_UID, LOG_NUMBER(worker->uid) },
 		  { FIELD_ERROR, reason });
 	notify_workers(workers->running);
 }

@@ -18,7 +18,9 @@ struct worker {
 	TAILQ_ENTRY(worker) next;
 	struct process *process;
 	struct seat *seat; /* NULL: the spare, or draining */
+	uint32_t serial; /* among all workers that there ever were, from 1 */
 	uint32_t uid, badge; /* whose, and as what; nobody's while spare */
+	char badge_name[LIMIT_BADGE + 1]; /* also when the configuration has it no more */
 	enum row_state state;
 	uint64_t renewed_ms; /* when it last got what it asked for */
 };
@@ -32,9 +34,16 @@ struct workers {
 	struct event *spare_timer; /* the next spare's start */
 	struct event *seat_timer;  /* a waiting user's back-off ends */
 	unsigned running, draining;
+	uint32_t last_serial;
 	/* That no spare can be started, and that somebody cannot be served. */
 	uint64_t spare_logged_ms, seat_logged_ms;
 };
+
+/* Whether it is somebody's; it is then for good. */
+static inline bool worker_has_badge(const struct worker *worker)
+{
+	return worker->state == ROW_STATE_RUNNING || worker->state == ROW_STATE_DRAINING;
+}
 
 /* 0 or -ENOMEM. */
 int workers_init(struct workers *workers, struct supervisor *supervisor);

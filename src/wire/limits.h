@@ -196,6 +196,9 @@
 /* Log lines of one role in a second; a flood would hide the others' lines and fill the journal. */
 #define LIMIT_LOG_LINES 200
 
+/* The same for audit records: about as many sessions as a worker can begin in a second. */
+#define LIMIT_AUDIT_LINES 1000
+
 /* Retired workers that are still ending; more wait for one of them, so processes stay bounded. */
 #define LIMIT_WORKERS_LEAVING 32
 

@@ -202,7 +202,7 @@ struct msg_dialed {
 struct msg_dial_failed {
 	uint64_t id;
 	uint32_t error; /* enum tlsb_error */
-	uint32_t reserved;
+	uint32_t looking_up; /* 1: its name was still to be found; 0: it was dialled, or refused */
 };
 
 /* Which user asks follows from the channel; ALL is what the worker says of the client. */

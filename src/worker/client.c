@@ -54,7 +54,6 @@ static void on_gone(struct chan *chan, enum msg_rule rule, const char *what)
 	if (rule != RULE_NONE) {
 		counters_add(client->worker->child->counters, COUNTER_violations, 1);
 		log_event(LOG_L_WARNING, "a program broke the protocol",
-			  { FIELD_UID, LOG_NUMBER(client->worker->uid) },
 			  { FIELD_CLIENT, LOG_NUMBER(client->pid) },
 			  { FIELD_RULE, msg_rule_name(rule) }, { FIELD_ERROR, what });
 	}

@@ -19,20 +19,24 @@ static uint64_t handshake_us(const struct session *session)
 	return session->stage == STAGE_HANDSHAKE ? clock_us() - session->connected_us : 0;
 }
 
-static void established(struct session *session)
+/* Returns false when it has ended instead. */
+static bool established(struct session *session)
 {
 	struct control_page *page = session->channel.page;
 	struct counters *counters = session->worker->child->counters;
 	uint64_t us = handshake_us(session);
 
+	if (session->request->verify && !(session->name = strdup(session->request->name))) {
+		session_end(session, TLSB_E_RESOURCES, "the broker has no memory left");
+		return false;
+	}
 	facts_established(session->facts, session->ssl, session->request->verify, us);
 	if (!session->facts->resumed)
 		session->resume_until = tls_chain_until(session->ssl, time(NULL) + LIMIT_RESUME_S);
 	session->resume = session->resume && session->request->verify;
 	counters_add(counters, session->facts->resumed ? COUNTER_handshakes_resumed :
 							 COUNTER_handshakes_full, 1);
-	log_event(LOG_L_INFO, "session established", { FIELD_BADGE, session->worker->badge },
-		  { FIELD_UID, LOG_NUMBER(session->worker->uid) },
+	log_event(LOG_L_INFO, "session established",
 		  { FIELD_CLIENT, LOG_NUMBER(session->client_pid) },
 		  { FIELD_SESSION, LOG_NUMBER(session->number) },
 		  { FIELD_SERVER, session->server }, { FIELD_ADDRESS, session->facts->address },
@@ -51,6 +55,7 @@ static void established(struct session *session)
 	atomic_store_explicit(&page->state, STATE_ESTABLISHED, memory_order_seq_cst);
 	if (doorbell_answer(&page->program_wants, WANT_STATE | WANT_ROOM))
 		session_ring(session);
+	return true;
 }
 
 /* A server must choose one of the protocols that were offered (RFC 7301, 3.1). */
@@ -109,10 +114,7 @@ bool handshake_pump(struct session *session)
 				    "the server chose an application protocol that was not offered");
 			return false;
 		}
-		if (!is_pinned(session))
-			return false;
-		established(session);
-		return true;
+		return is_pinned(session) && established(session);
 	}
 	error = SSL_get_error(session->ssl, r);
 	if (error == SSL_ERROR_WANT_READ && session->net.turn >= LIMIT_PUMP_BYTES)
@@ -273,7 +275,8 @@ void session_on_dialed(struct session *session, const struct msg_dialed *dialed,
 	session->stage = STAGE_HANDSHAKE;
 	session->connected_us = clock_us();
 	facts_dialed(session->facts, dialed);
-	if (watch_socket(session) < 0) {
+	session->address = strdup(session->facts->address);
+	if (!session->address || watch_socket(session) < 0) {
 		session_end(session, TLSB_E_RESOURCES, "the broker has no memory left");
 		return;
 	}

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "wire/errors.h"
+#include "worker/audit.h"
 #include "worker/client.h"
 #include "worker/facts.h"
 #include "worker/state.h"
@@ -50,22 +51,10 @@ static void session_free(struct session *session)
 	free(session->facts);
 	free(session->refusal);
 	free(session->server);
+	free(session->address);
+	free(session->name);
 	free(session);
 	worker_check_drained(worker);
-}
-
-static void log_end(const struct session *session, const struct error_info *info, const char *text)
-{
-	log_event(info->code == TLSB_E_NONE ? LOG_L_INFO : LOG_L_NOTICE, text,
-		  { FIELD_BADGE, session->worker->badge },
-		  { FIELD_UID, LOG_NUMBER(session->worker->uid) },
-		  { FIELD_CLIENT, LOG_NUMBER(session->client_pid) },
-		  { FIELD_SESSION, LOG_NUMBER(session->number) },
-		  { FIELD_SERVER, session->server },
-		  { FIELD_OUTCOME, info->code == TLSB_E_NONE ? "ok" : info->name },
-		  { FIELD_BYTES_READ, LOG_NUMBER(session->bytes_read) },
-		  { FIELD_BYTES_WRITTEN, LOG_NUMBER(session->bytes_written) },
-		  { FIELD_MS, LOG_NUMBER(clock_ms() - session->born_ms) });
 }
 
 /* Tell the program: by the control page, or by a message when it has none yet. */
@@ -105,7 +94,7 @@ void session_end(struct session *session, uint32_t code, const char *format, ...
 		counters_add(session->worker->child->counters, COUNTER_handshakes_failed, 1);
 	if (!session->channel.page && code != TLSB_E_NONE)
 		counters_add(session->worker->child->counters, COUNTER_sessions_refused, 1);
-	log_end(session, info, code == TLSB_E_NONE ? "session closed" : text);
+	audit_session(session, info, code == TLSB_E_NONE ? "session closed" : text);
 	session_free(session);
 }
 
@@ -191,7 +180,6 @@ static void on_gone(struct chan *chan, enum msg_rule rule, const char *what)
 		return;
 	}
 	log_event(LOG_L_WARNING, "a program broke the session protocol",
-		  { FIELD_UID, LOG_NUMBER(session->worker->uid) },
 		  { FIELD_CLIENT, LOG_NUMBER(session->client_pid) },
 		  { FIELD_RULE, msg_rule_name(rule) }, { FIELD_ERROR, what });
 	session_violation(session, what);

@@ -42,6 +42,8 @@ struct session {
 	uint32_t client_pid;
 	uint64_t born_ms;
 	char *server; /* "host:port", for log and status */
+	char *address; /* the same as it was dialled, or NULL */
+	char *name;    /* what was verified, or NULL */
 
 	struct channel channel;
 	uint32_t capacity; /* what the quota gave */
@@ -51,6 +53,7 @@ struct session {
 	struct verdict *refusal;  /* of the server's certificate, or NULL */
 	struct event *timer;      /* the deadline of the stage */
 	bool dial_sent;
+	bool looking_up; /* as far as it came */
 
 	struct net net;
 	struct event *socket_event;

@@ -104,8 +104,7 @@ static void report_broken(struct worker *worker, const char *text, enum msg_rule
 	if (rule == RULE_NONE)
 		return;
 	counters_add(worker->child->counters, COUNTER_violations, 1);
-	log_event(LOG_L_ERROR, text, { FIELD_UID, LOG_NUMBER(worker->uid) },
-		  { FIELD_RULE, msg_rule_name(rule) }, { FIELD_ERROR, what });
+	log_event(LOG_L_ERROR, text, { FIELD_RULE, msg_rule_name(rule) }, { FIELD_ERROR, what });
 }
 
 /* ---- frontdoor ---- */
@@ -205,9 +204,10 @@ static int on_dial_failed(struct chan *chan, struct msg *msg)
 	const struct msg_dial_failed *failed = msg->body;
 	struct session *session = dialling(chan, failed->id);
 
-	if (failed->error == TLSB_E_NONE)
+	if (failed->error == TLSB_E_NONE || failed->looking_up > 1)
 		return -EBADMSG; /* else the log would have it end well */
 	if (session) {
+		session->looking_up = failed->looking_up != 0;
 		session->dial_sent = false; /* nothing to cancel */
 		session_end(session, failed->error, "%.*s", (int)msg->tail_len, msg->tail);
 	}

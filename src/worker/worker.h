@@ -12,6 +12,7 @@
  *   tls.c       OpenSSL contexts and settings      net.c      the TCP socket below it
  *   verdict.c   what an OpenSSL failure means      facts.c    what was agreed, for tlsb_info()
  *   resume.c    resumption cache                   quota.c    what one user may hold
+ *   audit.c     the record that every session leaves
  */
 #ifndef TLSB_WORKER_WORKER_H
 #define TLSB_WORKER_WORKER_H

@@ -67,7 +67,7 @@ woken()
 {
 	kill -CONT "$(pid_of reader)"
 	served "$CLIENT"
-	wait_until 5 says reader 'WARNING supervisor.*log lines lost error=[0-9]+$'
+	wait_until 5 says reader 'WARNING supervisor.*log lines lost.* error=[0-9]+$'
 	# Whole lines, and the newest again.
 	deny grep -Ev '^open$|^20[0-9-]*T[0-9:.]*Z [A-Z]+ +[a-z]+\[[0-9]+\]: .' "$TMP/reader.out"
 	newest() { served "$CLIENT" && says reader 'session closed .* bytes_read=1000 '; }
@@ -122,7 +122,7 @@ journal_is_full()
 	wait_until 5 says mailbox '^MESSAGE=supervisor.* ready ms='
 	newest() { served "$CLIENT" && says mailbox '^MESSAGE=worker.* session closed .* bytes_read=1000 '; }
 	wait_until 10 newest
-	says mailbox '^MESSAGE=supervisor.* log lines lost error=[0-9]+$'
+	says mailbox '^MESSAGE=supervisor.* log lines lost.* error=[0-9]+$'
 	deny grep -Ev '^(open|entry|[A-Z_]+=.*)$' "$TMP/mailbox.out"
 	ends_well load
 	stop_daemon
@@ -154,7 +154,7 @@ full_disk()
 	all_work
 	: > "$TMP/disk/log"
 	served "$CLIENT"
-	counted() { grep -Eq 'log lines lost error=[0-9]+$' "$TMP/disk/log"; }
+	counted() { grep -Eq 'log lines lost.* error=[0-9]+$' "$TMP/disk/log"; }
 	wait_until 5 counted
 	ends_well load
 	stop_daemon

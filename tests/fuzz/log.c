@@ -43,7 +43,7 @@ static void judge_entry(const struct iovec *iov, int n)
 	must(own_fields >= 2 && n == own_fields + 3);
 }
 
-/* As process_on_log() does. */
+/* As rolelog.c does. */
 static size_t add_heading(struct log_pair pairs[FIELD_COUNT], const struct logline *line)
 {
 	pairs[0] = (struct log_pair){ FIELD_ROLE, "worker" };

@@ -246,7 +246,8 @@ static void attack_by_role(struct scene *scene, enum role peer, uint64_t id)
 	    mutant_header(&mutant).type == MSG_DIAL_FAILED) {
 		const struct msg_dial_failed *failed = (const void *)(mutant.bytes + 8);
 
-		rule = failed->error == TLSB_E_NONE ? RULE_CONTENT : RULE_NONE;
+		if (failed->error == TLSB_E_NONE || failed->looking_up > 1)
+			rule = RULE_CONTENT;
 	}
 	dispatch(scene, *far, &mutant);
 	rig_turn(rig);
