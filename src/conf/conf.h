@@ -5,6 +5,7 @@
  *   settings.def  every setting           scan.c    what libconfuse would not tell
  *   parse.c       libconfuse: the grammar  value.c   what a word means
  *   conf.c        what belongs together    dump.c    and back to text
+ *   destination.c where to                 unit.c    names of systemd's units
  *   errors.c      what is wrong, all of it nearest.c and what was meant
  */
 #ifndef TLSB_CONF_CONF_H
@@ -19,11 +20,11 @@ struct conf_scope {
 	struct conf_value values[SETTING_COUNT];
 };
 
-enum match_kind { MATCH_ANY, MATCH_UID, MATCH_GID };
+enum match_kind { MATCH_ANY, MATCH_UID, MATCH_GID, MATCH_UNIT };
 
 struct conf_match {
 	uint32_t kind; /* enum match_kind */
-	uint32_t id;
+	uint32_t id; /* of a unit: 0, it has a name instead */
 };
 
 struct conf_badge {

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "conf/destination.h"
 #include "conf/nearest.h"
+#include "conf/unit.h"
 #include "tlsbroker.h"
 
 const struct setting_info setting_info[SETTING_COUNT] = {
@@ -123,11 +124,24 @@ static int take_number(struct conf_value *value, const struct setting_info *info
 	return 0;
 }
 
+static int take_unit(const struct setting_info *info, struct conf_place place, const char *word,
+		     const char *name, struct conf_errors *errors)
+{
+	if (strchr(name, '.') == NULL)
+		return refuse(errors, info, place, word,
+			      "has no type at its end, such as .service or .slice", "");
+	if (unit_is_name(name, strlen(name)))
+		return 0;
+	return refuse(errors, info, place, word,
+		      "is no unit that a program can be in: no service, scope, slice, socket, mount "
+		      "or swap of that name", "");
+}
+
 /* Whom a name stands for is not known here, only that it is one. */
 static int take_match(const struct setting_info *info, struct conf_place place, const char *word,
 		      struct conf_errors *errors)
 {
-	static const char *const kinds[] = { "user:", "group:", "uid:", "gid:", "any" };
+	static const char *const kinds[] = { "user:", "group:", "uid:", "gid:", "unit:", "any" };
 	const char *colon = strchr(word, ':');
 	size_t len = colon ? (size_t)(colon - word) + 1 : strlen(word);
 	char kind[64], hint[96];
@@ -144,10 +158,16 @@ static int take_match(const struct setting_info *info, struct conf_place place, 
 		if ((strcmp(kind, "uid:") == 0 || strcmp(kind, "gid:") == 0) &&
 		    text_parse_u32(word + len, 0, UINT32_MAX - 1, &id) < 0)
 			return refuse(errors, info, place, word, "has no number behind the colon", "");
+		if (strcmp(kind, "unit:") == 0)
+			return take_unit(info, place, word, word + len, errors);
 		return 0;
 	}
+	if (strcmp(kind, "exe:") == 0)
+		return refuse(errors, info, place, word,
+			      "would say nothing: who may run a program can make it do what he wants; "
+			      "see POLICY.md", "");
 	return refuse(errors, info, place, word,
-		      "is none of user:NAME, group:NAME, uid:NUMBER, gid:NUMBER and any",
+		      "is none of user:NAME, group:NAME, uid:NUMBER, gid:NUMBER, unit:NAME and any",
 		      nearest_hint(&nearest, hint, sizeof(hint)));
 }
 
@@ -260,9 +280,9 @@ void value_check(const struct conf_value *value, const struct setting_info *info
 	else if (!single && value->count > info->most)
 		conf_error(errors, value->place, "%s: more than %llu of them", info->name,
 			   (unsigned long long)info->most);
-	else if (bytes_of(value) > LIMIT_TAIL - LIMIT_BADGE)
+	else if (bytes_of(value) > LIMIT_WORDS)
 		conf_error(errors, value->place, "%s: together they are longer than %d bytes",
-			   info->name, LIMIT_TAIL - LIMIT_BADGE);
+			   info->name, LIMIT_WORDS);
 }
 
 int value_standard(struct conf_value *ret_value, const struct setting_info *info)

@@ -70,12 +70,14 @@ uint32_t badge_max_connections(const struct badge *badge)
 	const struct rules *rules = &badge->frontdoor->rules;
 	const struct rule *rule = rules_of(rules, badge->number);
 
+	if (badge->number == BADGE_UNDECIDED)
+		return LIMIT_CLIENTS_PER_UID; /* more than that none has */
 	return rule ? rule->max_connections : rules->max_connections;
 }
 
 void badge_want_worker(struct badge *badge)
 {
-	if (badge->worker != WORKER_ABSENT)
+	if (badge->worker != WORKER_ABSENT || badge->number == BADGE_UNDECIDED)
 		return;
 	badge->worker = WORKER_ASKED;
 	tell_supervisor(badge, MSG_WORKER_WANTED);

@@ -133,6 +133,22 @@ static int on_worker_none(struct chan *chan, struct msg *msg)
 	return 0;
 }
 
+/* The answer to PEER_WANTED. */
+static int on_peer(struct chan *chan, struct msg *msg)
+{
+	const struct msg_peer *body = msg->body;
+
+	return waiting_on_answer(frontdoor_of(chan), body->id, msg->fds[0], TLSB_E_NONE);
+}
+
+/* The same when there is none. */
+static int on_peer_none(struct chan *chan, struct msg *msg)
+{
+	const struct msg_peer_none *body = msg->body;
+
+	return waiting_on_answer(frontdoor_of(chan), body->id, -1, body->error);
+}
+
 static int on_drain(struct chan *chan, struct msg *msg unused_)
 {
 	struct frontdoor *frontdoor = frontdoor_of(chan);
@@ -150,6 +166,8 @@ static chan_handler *const handlers[MSG_COUNT] = {
 	[MSG_BADGE_RULE] = on_badge_rule,
 	[MSG_WORKER_CHAN] = on_worker_chan,
 	[MSG_WORKER_NONE] = on_worker_none,
+	[MSG_PEER] = on_peer,
+	[MSG_PEER_NONE] = on_peer_none,
 	[MSG_DRAIN] = on_drain,
 };
 

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "conf/unit.h"
+#include "frontdoor/cgroup.h"
 
 /* From asm-generic/socket.h, for libcs that are older than Linux 4.13. */
 #ifndef SO_PEERGROUPS
@@ -16,6 +18,8 @@
 
 void rules_deinit(struct rules *rules)
 {
+	for (unsigned i = 0; i < rules->count; i++)
+		free(rules->list[i].units);
 	free(rules->list);
 	*rules = (struct rules){ .max_connections = LIMIT_CLIENTS_PER_UID };
 }
@@ -35,6 +39,31 @@ int rules_begin(struct rules *ret_rules, const struct msg_badge_rules *body)
 	return 0;
 }
 
+/* As many names of units as there are matches for one, from AT on to the tail's end. */
+static int take_units(struct rule *rule, const struct msg *msg, uint32_t at)
+{
+	const char *name = msg->tail + at;
+	size_t left = msg->tail_len - at;
+
+	for (unsigned i = 0; i < rule->match_count; i++) {
+		size_t len = strnlen(name, left);
+
+		if (rule->matches[i].kind != MATCH_UNIT)
+			continue;
+		if (len == left || !unit_is_name(name, len))
+			return -EBADMSG;
+		name += len + 1;
+		left -= len + 1;
+	}
+	if (left > 0)
+		return -EBADMSG;
+	rule->units = malloc(msg->tail_len - at + 1);
+	if (!rule->units)
+		return -ENOMEM;
+	memcpy(rule->units, msg->tail + at, msg->tail_len - at);
+	return 0;
+}
+
 int rules_add(struct rules *rules, const struct msg *msg)
 {
 	const struct msg_badge_rule *body = msg->body;
@@ -42,16 +71,18 @@ int rules_add(struct rules *rules, const struct msg *msg)
 	struct rule rule = { .badge = body->badge, .max_connections = body->max_connections,
 			     .match_count = body->match_count };
 	uint32_t at = 0;
+	int r;
 
 	if (rules_are_complete(rules) || body->badge == 0 || body->match_count > LIMIT_MATCHES ||
-	    matches > msg->tail_len || body->max_connections < 1 ||
-	    body->max_connections > LIMIT_CLIENTS_PER_UID ||
-	    msg_tail_string(msg, &at, msg->tail_len - (uint32_t)matches, rule.name,
-			    sizeof(rule.name)) < 0)
+	    body->max_connections < 1 || body->max_connections > LIMIT_CLIENTS_PER_UID ||
+	    msg_tail_string(msg, &at, body->name_len, rule.name, sizeof(rule.name)) < 0 ||
+	    matches > msg->tail_len - at)
 		return -EBADMSG;
 	memcpy(rule.matches, msg->tail + at, matches);
-	rules->list[rules->count++] = rule;
-	return 0;
+	r = take_units(&rule, msg, at + (uint32_t)matches);
+	if (r == 0)
+		rules->list[rules->count++] = rule;
+	return r;
 }
 
 /* The caller's groups, asked for when the first rule wants to know them. */
@@ -96,35 +127,51 @@ static int is_in_group(struct groups *groups, int fd, const struct ucred *peer, 
 	return r;
 }
 
-static int matches(const struct conf_match *match, struct groups *groups, int fd,
-		   const struct ucred *peer)
+/* What is known of a caller, and what is found out about him on the way. */
+struct caller {
+	int fd;
+	const struct ucred *peer;
+	const char *cgroup;
+	struct groups groups;
+};
+
+/* UNIT is the name, if it is for one. */
+static int matches(const struct conf_match *match, const char *unit, struct caller *caller)
 {
+	const struct ucred *peer = caller->peer;
+
 	switch (match->kind) {
 	case MATCH_ANY:
 		return 1;
 	case MATCH_UID:
 		return peer->uid == match->id;
 	case MATCH_GID:
-		return is_in_group(groups, fd, peer, match->id);
+		return is_in_group(&caller->groups, caller->fd, peer, match->id);
+	case MATCH_UNIT:
+		return caller->cgroup ? cgroup_has_unit(caller->cgroup, unit) : -EAGAIN;
 	default:
 		return 0;
 	}
 }
 
 /* 1: the rule is for him.  0: not.  -errno: then no later rule may be, either. */
-static int applies(const struct rule *rule, struct groups *groups, int fd,
-		   const struct ucred *peer)
+static int applies(const struct rule *rule, struct caller *caller)
 {
+	const char *unit = rule->units;
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < rule->match_count; i++)
-		r = matches(&rule->matches[i], groups, fd, peer);
+	for (unsigned i = 0; r == 0 && i < rule->match_count; i++) {
+		r = matches(&rule->matches[i], unit, caller);
+		if (rule->matches[i].kind == MATCH_UNIT)
+			unit += strlen(unit) + 1;
+	}
 	return r;
 }
 
-int rules_find(const struct rules *rules, int fd, const struct ucred *peer, uint32_t *ret_badge)
+int rules_find(const struct rules *rules, int fd, const struct ucred *peer, const char *cgroup,
+	       uint32_t *ret_badge)
 {
-	struct groups groups = { .count = 0 };
+	struct caller caller = { .fd = fd, .peer = peer, .cgroup = cgroup };
 	unsigned i;
 	int r = 0;
 
@@ -133,11 +180,11 @@ int rules_find(const struct rules *rules, int fd, const struct ucred *peer, uint
 		return 0;
 	}
 	for (i = 0; i < rules->count; i++) {
-		r = applies(&rules->list[i], &groups, fd, peer);
+		r = applies(&rules->list[i], &caller);
 		if (r != 0)
 			break;
 	}
-	free(groups.many);
+	free(caller.groups.many);
 	if (r < 0)
 		return r;
 	if (r == 0)

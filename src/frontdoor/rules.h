@@ -1,7 +1,7 @@
 /*
  * Which badge a caller has: the supervisor's rules, tried in their order, the first that matches.  What
- * is compared is what the kernel said when the caller connected: user, group, supplementary groups.
- * Nothing is looked up by the caller's pid, which may be another's by now.
+ * is compared is what the kernel said when the caller connected: user, group, supplementary groups; and
+ * where it runs, which has to be asked for first (cgroup.h) when a rule wants to know.
  */
 #ifndef TLSB_FRONTDOOR_RULES_H
 #define TLSB_FRONTDOOR_RULES_H
@@ -18,6 +18,7 @@ struct rule {
 	char name[LIMIT_BADGE + 1];
 	unsigned match_count;
 	struct conf_match matches[LIMIT_MATCHES];
+	char *units; /* of those that are for a unit: its names, each with a NUL */
 };
 
 /* A set of rules; none: each user is a badge of its own, number 0. */
@@ -33,7 +34,7 @@ void rules_deinit(struct rules *rules);
 /* From the supervisor: a new set begins.  0 or -errno. */
 int rules_begin(struct rules *ret_rules, const struct msg_badge_rules *body);
 
-/* One more of them.  0, or -EBADMSG. */
+/* One more of them.  0, -EBADMSG or -ENOMEM. */
 int rules_add(struct rules *rules, const struct msg *msg);
 
 static inline bool rules_are_complete(const struct rules *rules)
@@ -42,10 +43,12 @@ static inline bool rules_are_complete(const struct rules *rules)
 }
 
 /*
- * The badge of the caller at the other end of FD, into *ret_badge.  0; -EACCES: he has none; or -errno
- * when the kernel cannot say who he is.
+ * The badge of the caller at the other end of FD, into *ret_badge.  CGROUP is where it runs, NULL as long
+ * as nobody has asked.  0; -EACCES: he has none; -EAGAIN: that depends on CGROUP; or -errno when the
+ * kernel cannot say who he is.
  */
-int rules_find(const struct rules *rules, int fd, const struct ucred *peer, uint32_t *ret_badge);
+int rules_find(const struct rules *rules, int fd, const struct ucred *peer, const char *cgroup,
+	       uint32_t *ret_badge);
 
 /* The rule of this badge, or NULL. */
 const struct rule *rules_of(const struct rules *rules, uint32_t badge);

@@ -5,6 +5,7 @@
  *   door.c        the listening socket
  *   waiting.c     quotas; clients that wait for their worker
  *   rules.c       who has which badge
+ *   cgroup.c      the units that a client is in
  *   badge.c       a badge of a user, its worker's channel and the clients it was handed
  *   handed.c      which those are
  *   caller.c      a client's socket, and the one thing ever said to it
@@ -22,12 +23,16 @@
 
 #define BADGE_BUCKETS 256
 
-/* A client that waits for its worker. */
+/* The number of no badge: of those who wait to hear which one they have. */
+#define BADGE_UNDECIDED UINT32_MAX
+
+/* A client that waits for its worker, or for its badge. */
 struct waiter {
 	TAILQ_ENTRY(waiter) of_badge, of_all;
 	struct badge *badge;
 	struct ucred peer;
 	uint64_t since_ms;
+	uint64_t question; /* to the supervisor, about this client; 0: none yet */
 	int fd;
 };
 
@@ -84,6 +89,8 @@ struct frontdoor {
 	TAILQ_HEAD(, badge) idle;   /* SERVING and without clients, longest first */
 	struct waiter_list waiting; /* all of them, longest first */
 	unsigned waiting_count;
+	uint64_t questions; /* so many were asked, */
+	unsigned unanswered; /* and so many are open: at most LIMIT_PEERS_ASKED */
 	uint64_t next_id;
 	struct event *expiry; /* when the first waiter or idle worker is due; always pending */
 	struct event *retry;  /* when some worker's socket was full */

@@ -9,6 +9,7 @@
 #include "frontdoor/badge.h"
 #include "frontdoor/door.h"
 #include "frontdoor/caller.h"
+#include "frontdoor/cgroup.h"
 #include "wire/errors.h"
 
 /* When a worker's socket was full.  It holds some hundred clients, so this sets no pace. */
@@ -87,6 +88,24 @@ static void arm_retry(struct frontdoor *frontdoor)
 		event_add(frontdoor->retry, &soon);
 }
 
+/* The next questions about clients, in the order in which they came: as many as may be open. */
+static void ask(struct frontdoor *frontdoor)
+{
+	struct waiter *waiter;
+
+	TAILQ_FOREACH(waiter, &frontdoor->waiting, of_all) {
+		struct msg_peer_wanted wanted = { .pid = (uint32_t)waiter->peer.pid };
+
+		if (frontdoor->unanswered == LIMIT_PEERS_ASKED)
+			return;
+		if (waiter->badge->number != BADGE_UNDECIDED || waiter->question != 0)
+			continue;
+		wanted.id = waiter->question = ++frontdoor->questions;
+		frontdoor->unanswered++;
+		chan_send_body(&frontdoor->child->supervisor, MSG_PEER_WANTED, &wanted);
+	}
+}
+
 /* 0: FD waits.  -ENOMEM. */
 static int enter(struct badge *badge, int fd, const struct ucred *peer)
 {
@@ -106,6 +125,8 @@ static int enter(struct badge *badge, int fd, const struct ucred *peer)
 	TAILQ_INSERT_TAIL(&frontdoor->waiting, waiter, of_all);
 	frontdoor->waiting_count++;
 	frontdoor_arm_expiry(frontdoor);
+	if (badge->number == BADGE_UNDECIDED)
+		ask(frontdoor);
 	badge_want_worker(badge);
 	if (badge->worker == WORKER_SERVING)
 		arm_retry(frontdoor);
@@ -140,30 +161,85 @@ static enum tlsb_error place(struct badge *badge, int fd, const struct ucred *pe
 	return TLSB_E_NONE;
 }
 
-void waiting_admit(struct frontdoor *frontdoor, int fd, const struct ucred *peer)
+/* What the rules say, R of rules_find(), comes true. */
+static void admit(struct frontdoor *frontdoor, int fd, const struct ucred *peer, int r,
+		  uint32_t number)
 {
+	struct badge *badge = r == 0 ? badge_get(frontdoor, peer->uid, number) : NULL;
+	enum tlsb_error error = TLSB_E_RESOURCES;
 	char text[LIMIT_TEXT + 1];
-	enum tlsb_error error;
-	struct badge *badge;
-	uint32_t number;
-	int r = rules_find(&frontdoor->rules, fd, peer, &number);
 
-	if (r == -EACCES) {
-		snprintf(text, sizeof(text), "match: no badge of the configuration is for user %u",
+	snprintf(text, sizeof(text), "%s", error_info(error)->text);
+	if (r == -EACCES || r == -EAGAIN) {
+		error = TLSB_E_POLICY;
+		snprintf(text, sizeof(text),
+			 r == -EACCES ? "match: no badge of the configuration is for user %u" :
+					"match: in which unit a program of user %u is cannot be known: "
+					"it has ended, or is out of sight",
 			 peer->uid);
-		caller_refuse(frontdoor, fd, peer, TLSB_E_POLICY, text);
-		return;
 	}
-	badge = r == 0 ? badge_get(frontdoor, peer->uid, number) : NULL;
-	if (!badge) {
-		caller_refuse(frontdoor, fd, peer, TLSB_E_RESOURCES,
-			      error_info(TLSB_E_RESOURCES)->text);
-		return;
-	}
-	error = place(badge, fd, peer, text);
+	if (badge)
+		error = place(badge, fd, peer, text);
 	if (error != TLSB_E_NONE)
 		caller_refuse(frontdoor, fd, peer, error, text);
-	badge_release(badge);
+	if (badge)
+		badge_release(badge);
+}
+
+void waiting_admit(struct frontdoor *frontdoor, int fd, const struct ucred *peer)
+{
+	uint32_t number;
+	int r = rules_find(&frontdoor->rules, fd, peer, NULL, &number);
+
+	if (r == -EAGAIN)
+		admit(frontdoor, fd, peer, 0, BADGE_UNDECIDED);
+	else
+		admit(frontdoor, fd, peer, r, number);
+}
+
+static struct waiter *find_question(struct frontdoor *frontdoor, uint64_t question)
+{
+	struct waiter *waiter;
+
+	TAILQ_FOREACH(waiter, &frontdoor->waiting, of_all) {
+		if (waiter->question == question)
+			return waiter;
+	}
+	return NULL;
+}
+
+/* By the rules as they are now, with what is known now. */
+static void decide(struct waiter *waiter, int cgroup_fd, uint32_t error)
+{
+	struct badge *undecided = waiter->badge;
+	struct frontdoor *frontdoor = undecided->frontdoor;
+	const struct ucred peer = waiter->peer;
+	cleanup_free_ char *cgroup = NULL;
+	uint32_t number = 0;
+	int fd = leave(waiter), r = error == TLSB_E_RESOURCES ? -EMFILE : -ESRCH;
+
+	if (cgroup_fd >= 0)
+		r = cgroup_read(cgroup_fd, fd, &cgroup);
+	if (r == 0 || r == -ESRCH)
+		r = rules_find(&frontdoor->rules, fd, &peer, cgroup, &number);
+	badge_release(undecided);
+	admit(frontdoor, fd, &peer, r, number);
+	door_resume(frontdoor);
+	frontdoor_arm_expiry(frontdoor);
+}
+
+int waiting_on_answer(struct frontdoor *frontdoor, uint64_t question, int fd, uint32_t error)
+{
+	struct waiter *waiter;
+
+	if (question == 0 || frontdoor->unanswered == 0)
+		return -EPROTO;
+	frontdoor->unanswered--;
+	waiter = find_question(frontdoor, question);
+	if (waiter) /* else it waits no more */
+		decide(waiter, fd, error);
+	ask(frontdoor);
+	return 0;
 }
 
 void waiting_serve(struct badge *badge)
@@ -221,7 +297,9 @@ void waiting_expire(struct frontdoor *frontdoor, uint64_t now_ms)
 		struct badge *badge = waiter->badge;
 
 		refuse_waiter(waiter, TLSB_E_RESOURCES,
-			      "the broker could not start a worker for this user in time");
+			      badge->number == BADGE_UNDECIDED ?
+				      "the broker could not find out in time in which unit this is" :
+				      "the broker could not start a worker for this user in time");
 		badge_release(badge);
 	}
 }

@@ -1,5 +1,6 @@
 /*
- * Quotas, and the room where clients wait for their worker to be started.
+ * Quotas, and the room where clients wait for their worker to be started; before that, perhaps, for the
+ * supervisor to find out about them what their badge depends on.
  *
  * The room is shared fairly: nobody is turned away while it has places; when it is full, who comes
  * gets a place of the user that has most of them, unless that user has hardly more than itself.
@@ -13,6 +14,12 @@
 
 /* A new client, as the kernel describes it: handed over, made to wait, or refused.  Consumes FD. */
 void waiting_admit(struct frontdoor *frontdoor, int fd, const struct ucred *peer);
+
+/*
+ * An answer about a client: FD is what the supervisor opened, which stays the caller's; or -1, and ERROR
+ * says why.  0; -EPROTO: nothing was asked.
+ */
+int waiting_on_answer(struct frontdoor *frontdoor, uint64_t question, int fd, uint32_t error);
 
 /* Hand over the badge's clients, as far as its worker takes them. */
 void waiting_serve(struct badge *badge);

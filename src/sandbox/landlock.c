@@ -238,6 +238,10 @@ static int allow_supervisor(int ruleset, const struct sandbox_files *files)
 		return allow(ruleset, "/", FS_READ_FILE);
 	for (const char *const *file = files->read; r == 0 && *file; file++)
 		r = allow_reading(ruleset, *file);
+	/* Which control group a client is in.  What is secret there, the kernel keeps by ptrace(2)'s
+	 * rules, and Landlock lets a process trace nobody. */
+	if (r == 0)
+		r = allow(ruleset, "/proc", FS_READ_FILE);
 	if (r == 0 && files->list)
 		r = allow_listing(ruleset, files->list);
 	if (r == 0 && files->remove)

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "supervisor/files.h"
 #include "supervisor/identity.h"
+#include "supervisor/peers.h"
 #include "supervisor/users.h"
 
 static const char *file_of(const struct options *options)
@@ -207,6 +208,8 @@ int policy_load(const struct options *options, const struct policy *before, stru
 	if (r == 0)
 		r = users_resolve(policy.conf, errors);
 	if (r == 0)
+		peers_check(policy.conf, errors);
+	if (r == 0)
 		r = load_trust(&policy, errors);
 	conf_errors_sort(errors);
 	if (r == 0)
@@ -342,7 +345,7 @@ int policy_send_worker(const struct policy *policy, uint32_t number, struct chan
 	return trustfile_send(find_trust(policy, conf_word(conf, badge, SETTING_trust)), worker);
 }
 
-_Static_assert(LIMIT_RULE == LIMIT_BADGE + LIMIT_MATCHES * sizeof(struct conf_match),
+_Static_assert(LIMIT_BADGE + LIMIT_MATCHES * sizeof(struct conf_match) + LIMIT_WORDS == LIMIT_TAIL,
 	       "a badge with all its matches is one message");
 
 static void send_rule(const struct conf *conf, const struct conf_badge *badge,
@@ -352,13 +355,20 @@ static void send_rule(const struct conf *conf, const struct conf_badge *badge,
 		.badge = badge->number,
 		.max_connections = (uint32_t)conf_number(conf, badge, SETTING_max_connections),
 		.match_count = badge->match_count,
+		.name_len = (uint16_t)strlen(badge->name),
 	};
-	size_t name_len = strlen(badge->name), len = badge->match_count * sizeof(*badge->matches);
-	char tail[LIMIT_RULE];
+	char *const *words = badge->scope.values[SETTING_match].words;
+	char tail[LIMIT_TAIL], *at = mempcpy(tail, badge->name, body.name_len);
 
-	memcpy(tail, badge->name, name_len);
-	memcpy(tail + name_len, badge->matches, len);
-	chan_send(frontdoor, MSG_BADGE_RULE, &body, tail, name_len + len, NULL);
+	at = mempcpy(at, badge->matches, badge->match_count * sizeof(*badge->matches));
+	for (unsigned i = 0; i < badge->match_count; i++) {
+		const char *unit = strchr(words[i], ':');
+
+		/* They fit: value.c has looked. */
+		if (badge->matches[i].kind == MATCH_UNIT)
+			at = mempcpy(at, unit + 1, strlen(unit + 1) + 1);
+	}
+	chan_send(frontdoor, MSG_BADGE_RULE, &body, tail, (size_t)(at - tail), NULL);
 }
 
 void policy_send_frontdoor(const struct policy *policy, struct chan *frontdoor)

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "supervisor/notify.h"
+#include "supervisor/peers.h"
 #include "supervisor/rolelog.h"
 #include "supervisor/setup.h"
 #include "supervisor/status.h"
@@ -22,6 +23,7 @@ chan_handler *const supervisor_handlers[MSG_COUNT] = {
 	[MSG_RESOLVER_CHECK] = resolver_on_check,
 	[MSG_STATUS_ASK] = status_on_ask,
 	[MSG_CONNECTOR_WANTED] = workers_on_connector_wanted,
+	[MSG_PEER_WANTED] = peers_on_wanted,
 };
 
 void supervisor_keep_counts(struct supervisor *supervisor, const struct counters *counters)

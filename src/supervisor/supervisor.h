@@ -9,7 +9,7 @@
  *   workers.c     one for each user, and a spare; wishes.c gives them out, badge.c says whose
  *   process.c     any one process; spawn.c forks and execs it; rolelog.c what it has to say
  *   policy.c      the configuration, and each role's slice of it
- *   trustfile.c, resolver.c   what the roles need of files
+ *   trustfile.c, resolver.c, peers.c   what the roles need of files
  */
 #ifndef TLSB_SUPERVISOR_SUPERVISOR_H
 #define TLSB_SUPERVISOR_SUPERVISOR_H

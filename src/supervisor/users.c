@@ -114,6 +114,10 @@ static void resolve(struct users *users, const struct conf_value *value, const c
 	*match = (struct conf_match){ .kind = MATCH_ANY };
 	if (!behind++)
 		return;
+	if (strncmp(word, "unit:", 5) == 0) {
+		match->kind = MATCH_UNIT;
+		return;
+	}
 	match->kind = word[0] == 'u' ? MATCH_UID : MATCH_GID;
 	if (strncmp(word, "user:", 5) == 0)
 		resolve_name(users, value, "user", behind, match, errors);

@@ -41,6 +41,12 @@
 /* Clients that wait in the frontdoor for their worker to be started. */
 #define LIMIT_CLIENTS_WAITING 1024
 
+/* Of these, whose units the supervisor is looking at: each answer holds a descriptor. */
+#define LIMIT_PEERS_ASKED 32
+
+/* /proc/PID/cgroup: a path for each hierarchy; with more than that, the program's unit is not known. */
+#define LIMIT_CGROUP_BYTES (64u * 1024)
+
 /*
  * Clients that the kernel lets wait until the frontdoor accepts them.  Whoever floods the broker with
  * connections keeps this queue full, and everybody waits behind him: some milliseconds for so many.
@@ -163,9 +169,10 @@
 #define LIMIT_CIPHERS 511 /* the names in ciphers.def have 248 in all */
 #define LIMIT_TEXT    255 /* an error text, a log text */
 #define LIMIT_BADGE   63  /* a badge's name */
-#define LIMIT_RULE    575 /* a badge's name, and LIMIT_MATCHES of 8 bytes */
 #define LIMIT_PINS    32  /* keys of a few servers or CAs, and those that they will have next */
 #define LIMIT_PINS_BYTES (LIMIT_PINS * 32)
+#define LIMIT_UNIT    255 /* the name of a systemd unit, as systemd has it */
+#define LIMIT_WORDS   15809 /* a list of words: with a badge's name and LIMIT_MATCHES of 8 bytes a tail */
 
 /* ---- rings ---- */
 

@@ -61,11 +61,33 @@ struct msg_badge_rules {
 	uint32_t max_connections; /* of a user, when there is no rule */
 };
 
-/* One badge, in the order in which they are tried.  tail: its name, then the matches, 8 bytes each. */
+/*
+ * One badge, in the order in which they are tried.  tail: its name, then the matches, 8 bytes each, then
+ * for each match of a unit that one's name, with a NUL.
+ */
 struct msg_badge_rule {
 	uint32_t badge;
 	uint32_t max_connections; /* of a user */
 	uint32_t match_count;
+	uint16_t name_len;
+	uint16_t reserved;
+};
+
+/* A rule asks for a client's unit, and only the supervisor can open a file. */
+struct msg_peer_wanted {
+	uint64_t id; /* the frontdoor's, of this question */
+	uint32_t pid;
+	uint32_t reserved;
+};
+
+/* fd: /proc/PID/cgroup of the process that has this pid now, which may be another by now. */
+struct msg_peer {
+	uint64_t id;
+};
+
+struct msg_peer_none {
+	uint64_t id;
+	uint32_t error; /* enum tlsb_error */
 	uint32_t reserved;
 };
 

@@ -3,13 +3,17 @@
  *
  *   impostor --socket PATH names FOLDER   its socket is bound to names that look like credentials
  *   impostor --socket PATH passed UID     a program of UID connects, and others use its connection
+ *   impostor --socket PATH reused UID BETTER FILE PID...
+ *                                         a program of UID connects to a broker whose processes, PID...,
+ *                                         are stopped; another one gets its process id, writes itself
+ *                                         into FILE, is BETTER, lets the broker go on, and asks
  *   impostor --socket PATH execed HOST P  what a program of its own that it starts inherits
  *
  * It asks the broker who it is, and what it may see, and prints for each
  *
  *   badge uid=N label=TEXT workers=N name=TEXT
  *
- * where workers are those that it sees of other users.  Exit status 0: it always got an
+ * or "refused TEXT", where workers are those that it sees of other users.  Exit status 0: it always got an
  * answer; 77: it cannot be tried here.
  */
 #include <err.h>
@@ -55,6 +59,18 @@ static unsigned ask_for_strangers(int fd, uint32_t uid)
 		strangers += body.row.kind == ROW_WORKER && body.row.uid != uid;
 	} while (body.row.kind != ROW_END);
 	return strangers;
+}
+
+/* It is refused before it has said anything. */
+static void hear_refusal(int fd)
+{
+	union message message;
+	size_t len;
+
+	expect(fd, CLIENT_MSG_REFUSED, &message, &len);
+	len -= sizeof(struct msg_refused);
+	printf("refused %.*s\n", (int)len,
+	       (const char *)message.bytes + sizeof(message.header) + sizeof(struct msg_refused));
 }
 
 /* The connection's hello has not been said. */
@@ -226,6 +242,37 @@ static void be_passed(const char *path, char **args)
 	close(fd);
 }
 
+static void join(const char *file)
+{
+	int fd = open(file, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		err(1, "%s", file);
+	close(fd);
+}
+
+static void be_reused(const char *path, char **args)
+{
+	const uid_t uid = (uid_t)strtoul(args[0], NULL, 10), better = (uid_t)strtoul(args[1], NULL, 10);
+	pid_t pid, again;
+	int fd;
+
+	pid = connect_and_die(path, uid, &fd);
+	again = fork_as(pid);
+	if (again < 0)
+		err(77, "this root may not choose process ids");
+	if (again == 0) {
+		join(args[2]);
+		for (char **stopped = args + 3; *stopped; stopped++)
+			kill((pid_t)strtol(*stopped, NULL, 10), SIGCONT);
+		become(better);
+		hear_refusal(fd);
+		exit(0);
+	}
+	expect_success(again);
+	close(fd);
+}
+
 /* ---- what a program that was started inherits ---- */
 
 static unsigned count_fds(void)
@@ -269,8 +316,9 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*be)(const char *path, char **args);
-		int args;
-	} ways[] = { { "names", be_named, 1 }, { "passed", be_passed, 1 }, { "execed", be_execed, 2 } };
+		int args; /* at least */
+	} ways[] = { { "names", be_named, 1 }, { "passed", be_passed, 1 },
+		     { "reused", be_reused, 4 }, { "execed", be_execed, 2 } };
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc == 2 && strcmp(argv[1], "count") == 0) {
@@ -278,12 +326,12 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-		if (argc == 4 + ways[i].args && strcmp(argv[1], "--socket") == 0 &&
+		if (argc >= 4 + ways[i].args && strcmp(argv[1], "--socket") == 0 &&
 		    strcmp(argv[3], ways[i].name) == 0) {
 			ways[i].be(argv[2], argv + 4);
 			return 0;
 		}
 	}
-	fprintf(stderr, "usage: impostor --socket PATH names|passed|execed ...\n");
+	fprintf(stderr, "usage: impostor --socket PATH names|passed|reused|execed ...\n");
 	return 2;
 }

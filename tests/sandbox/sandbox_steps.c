@@ -273,7 +273,33 @@ static int read_unnamed(void *arg unused_)
 	const struct sandbox_files files = { .read = none };
 
 	child_enter(ROLE_SUPERVISOR, SANDBOX_ENFORCE, &files);
-	return open("/proc/self/status", O_RDONLY) < 0 && errno == EACCES ? 0 : 1;
+	return open("/dev/zero", O_RDONLY) < 0 && errno == EACCES ? 0 : 1;
+}
+
+static int can_read_of_parent(const char *what)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)getppid(), what);
+	return open(path, O_RDONLY | O_CLOEXEC) >= 0;
+}
+
+static int look_at_others(void *arg unused_)
+{
+	static const char *const none[] = { NULL };
+	const struct sandbox_files files = { .read = none };
+
+	child_enter(ROLE_SUPERVISOR, SANDBOX_ENFORCE, &files);
+	return can_read_of_parent("cgroup") && !can_read_of_parent("exe") &&
+	       !can_read_of_parent("mem") ? 0 : 1;
+}
+
+/* Even of its own user, and as root. */
+static void the_supervisor_sees_where_others_run_and_no_secrets(void **state unused_)
+{
+	if (abi() < 1)
+		skip();
+	assert_int_equal(child_run(look_at_others, NULL), 0);
 }
 
 static void the_supervisor_reads_nothing_that_it_did_not_name(void **state unused_)
@@ -323,6 +349,7 @@ int main(void)
 		cmocka_unit_test(the_supervisor_signals_nobody_but_its_children),
 		cmocka_unit_test(the_supervisor_signals_its_children),
 		cmocka_unit_test(the_supervisor_reads_nothing_that_it_did_not_name),
+		cmocka_unit_test(the_supervisor_sees_where_others_run_and_no_secrets),
 		cmocka_unit_test(a_kernel_without_landlock_is_told),
 	};
 

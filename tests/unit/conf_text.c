@@ -276,15 +276,14 @@ static void badges_have_their_own_errors(void **state unused_)
 		"t:1: ciphers: none of them can be used with TLSv1.3 in badge a");
 	refuses("bagde a { match = any }\n", "t:1: bagde: there is no such setting; did you mean badge?");
 	refuses("badge a { match = { usr:x, \"user:\", uid:x, gid:-1, unit:x, any:x } }",
-		"t:1: match: \"usr:x\" is none of user:NAME, group:NAME, uid:NUMBER, gid:NUMBER and "
-		"any; did you mean user:?",
+		"t:1: match: \"usr:x\" is none of user:NAME, group:NAME, uid:NUMBER, gid:NUMBER, "
+		"unit:NAME and any; did you mean user:?",
 		"t:1: match: \"user:\" has nothing behind the colon",
 		"t:1: match: \"uid:x\" has no number behind the colon",
 		"t:1: match: \"gid:-1\" has no number behind the colon",
-		"t:1: match: \"unit:x\" is none of user:NAME, group:NAME, uid:NUMBER, gid:NUMBER and "
-		"any; did you mean uid:?",
-		"t:1: match: \"any:x\" is none of user:NAME, group:NAME, uid:NUMBER, gid:NUMBER and "
-		"any; did you mean any?");
+		"t:1: match: \"unit:x\" has no type at its end, such as .service or .slice",
+		"t:1: match: \"any:x\" is none of user:NAME, group:NAME, uid:NUMBER, gid:NUMBER, "
+		"unit:NAME and any; did you mean any?");
 }
 
 /* "badge a { match = { uid:1, uid:2, ... } }" with COUNT of them; or so many badges. */
@@ -336,12 +335,12 @@ static void destinations_fit_into_their_message(void **state unused_)
 	assert_int_equal(read_destinations(&read, LIMIT_DESTINATIONS + 1, 20), -EINVAL);
 	assert_string_equal(read.errors.list[0].text, "t:2: destinations: more than 512 of them");
 	read_deinit(&read);
-	/* 16321 bytes in all, each with a NUL. */
-	assert_int_equal(read_destinations(&read, 272, 59), 0);
+	/* 15809 bytes in all, each with a NUL. */
+	assert_int_equal(read_destinations(&read, 263, 59), 0);
 	read_deinit(&read);
-	assert_int_equal(read_destinations(&read, 273, 59), -EINVAL);
+	assert_int_equal(read_destinations(&read, 264, 59), -EINVAL);
 	assert_string_equal(read.errors.list[0].text,
-			    "t:2: destinations: together they are longer than 16321 bytes");
+			    "t:2: destinations: together they are longer than 15809 bytes");
 	read_deinit(&read);
 	refuses("badge a { match = any\n destinations = { \"a:1\",\n a.b, \"10.0.0.1/8:1\" } }",
 		"t:3: destinations: \"a.b\" has no port, a number, two with - between them, or *, "
@@ -403,7 +402,7 @@ static void every_setting_takes_what_is_within_its_bounds(void **state unused_)
 			break;
 		case MATCH:
 			snprintf(text, sizeof(text), "badge x { %s = { uid:0, uid:4294967294, gid:0, "
-				 "any, user:a, \"group:b c\" } }", info->name);
+				 "any, user:a, \"group:b c\", unit:x@1.service } }", info->name);
 			accepts(text);
 			snprintf(text, sizeof(text), "badge x { %s = uid:4294967295 }", info->name);
 			refused_somehow(text);

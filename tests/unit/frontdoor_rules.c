@@ -22,8 +22,9 @@ static void give_rules(struct rig *rig, const struct given *given, unsigned coun
 				  0, NULL), 0);
 	for (unsigned i = 0; i < count; i++) {
 		const struct msg_badge_rule rule = { given[i].badge, given[i].max_connections,
-						     given[i].match_count, 0 };
-		char tail[LIMIT_RULE];
+						     given[i].match_count,
+						     (uint16_t)strlen(given[i].name), 0 };
+		char tail[LIMIT_TAIL];
 		size_t len = strlen(given[i].name), more = given[i].match_count * 8;
 
 		memcpy(tail, given[i].name, len);
@@ -144,23 +145,23 @@ static void supplementary_groups_count(void **state unused_)
 	many[ARRAY_SIZE(many) - 1] = 54321;
 	assert_int_equal(setgroups(3, many), 0);
 	assert_int_equal(fd_seqpacket_pair(pair), 0);
-	assert_int_equal(rules_find(&rules, pair[0], &peer, &badge), -EACCES);
+	assert_int_equal(rules_find(&rules, pair[0], &peer, NULL, &badge), -EACCES);
 	fd_close(pair[0]);
 	fd_close(pair[1]);
 	assert_int_equal(setgroups(ARRAY_SIZE(many), many), 0);
 	assert_int_equal(fd_seqpacket_pair(pair), 0);
 	/* What changes afterwards does not count. */
 	assert_int_equal(setgroups(0, many), 0);
-	assert_int_equal(rules_find(&rules, pair[0], &peer, &badge), 0);
+	assert_int_equal(rules_find(&rules, pair[0], &peer, NULL, &badge), 0);
 	assert_int_equal(badge, 7);
 	fd_close(pair[0]);
 	fd_close(pair[1]);
 	/* The primary group is not in that list, and counts as well. */
 	rule.matches[0].id = 1;
-	assert_int_equal(rules_find(&rules, -1, &peer, &badge), 0);
+	assert_int_equal(rules_find(&rules, -1, &peer, NULL, &badge), 0);
 	/* Whose groups nobody knows is not let in by a later rule either. */
 	rule.matches[0].id = 2;
-	assert_int_equal(rules_find(&rules, -1, &peer, &badge), -EBADF);
+	assert_int_equal(rules_find(&rules, -1, &peer, NULL, &badge), -EBADF);
 }
 
 static void connections_are_counted_for_each_badge_and_user(void **state unused_)
@@ -193,7 +194,8 @@ static void connections_are_counted_for_each_badge_and_user(void **state unused_
 
 static void refuses(uint32_t badge, uint32_t most, uint32_t match_count, const char *tail)
 {
-	const struct msg_badge_rule body = { badge, most, match_count, 0 };
+	const struct msg_badge_rule body = { badge, most, match_count, (uint16_t)strcspn(tail, "\n"),
+					     0 };
 	const struct msg msg = { .body = &body, .tail = tail, .tail_len = (uint32_t)strlen(tail) };
 	const struct msg_badge_rules one = { 1, 1 };
 	struct rules rules = { .list = NULL };
@@ -216,7 +218,7 @@ static void rules_that_make_no_sense_are_refused(void **state unused_)
 	refuses(0, 1, 0, "name");
 	refuses(1, 0, 0, "name");
 	refuses(1, LIMIT_CLIENTS_PER_UID + 1, 0, "name");
-	refuses(1, 1, 1, "1234567");
+	refuses(1, 1, 1, "n\n123456");
 	refuses(1, 1, LIMIT_MATCHES + 1, "name");
 	refuses(1, 1, UINT32_MAX, "name");
 	refuses(1, 1, 0, "a name that is longer than any name may be: sixty-three letters, not more");
