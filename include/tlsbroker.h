@@ -67,7 +67,7 @@ enum tlsb_error {
 	TLSB_E_DNS_SERVER = 21,  /* no name server gave an answer: EHOSTUNREACH */
 	TLSB_E_REFUSED = 22,     /* ECONNREFUSED */
 	TLSB_E_UNREACHABLE = 23, /* EHOSTUNREACH */
-	TLSB_E_TIMEOUT = 24,     /* a deadline passed, or the peer vanished: ETIMEDOUT */
+	TLSB_E_TIMEOUT = 24,     /* a deadline or a limit of the policy passed, or the peer vanished: ETIMEDOUT */
 	TLSB_E_RESET = 25,       /* the peer reset the connection: ECONNRESET */
 	TLSB_E_TRUNCATED = 26,   /* the stream ended without close_notify: ECONNRESET */
 

@@ -331,6 +331,8 @@ int policy_send_worker(const struct policy *policy, uint32_t number, struct chan
 		.flags = flags_of(conf, badge),
 		.max_sessions = (uint32_t)conf_number(conf, badge, SETTING_max_sessions),
 		.max_session_rate = (uint32_t)conf_number(conf, badge, SETTING_max_session_rate),
+		.idle_s = (uint32_t)conf_number(conf, badge, SETTING_idle_timeout),
+		.lifetime_s = (uint32_t)conf_number(conf, badge, SETTING_max_lifetime),
 		.max_memory = conf_number(conf, badge, SETTING_max_memory),
 		.pin_count = (uint16_t)pins_of(conf, badge, pins),
 	};

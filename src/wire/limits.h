@@ -130,6 +130,13 @@
 /* After SIGTERM: sessions go on for so long, then end with TLSB_E_STOPPING. */
 #define LIMIT_DRAIN_MS 5000
 
+/* The longest idle-timeout and max-lifetime: a month, so that in milliseconds 32 bits hold it. */
+#define LIMIT_AGE_S (31 * 24 * 3600)
+
+/* Sessions that are due are ended together, so that none of them keeps its worker busy: so much later
+ * than the setting says. */
+#define LIMIT_AGE_STEP_MS 1000
+
 /* A peer that acknowledges nothing, or answers no keep-alive probe, is given up (tcp(7)). */
 #define LIMIT_PEER_SILENT_MS   20000
 #define LIMIT_KEEPALIVE_IDLE_S 60

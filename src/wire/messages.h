@@ -157,6 +157,8 @@ struct msg_policy {
 	uint64_t max_memory; /* bytes of rings */
 	uint32_t max_sessions;
 	uint32_t max_session_rate; /* in a second; 0: not limited */
+	uint32_t idle_s;     /* without data, then a session is ended; 0: never */
+	uint32_t lifetime_s; /* the same since it began */
 	uint16_t version_min;
 	uint16_t flags;
 	uint16_t pin_count;

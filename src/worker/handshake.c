@@ -46,6 +46,8 @@ static bool established(struct session *session)
 		  { FIELD_MS, LOG_NUMBER(us / 1000) });
 	page->info = *session->facts;
 	session->stage = STAGE_OPEN;
+	session->moved_ms = clock_ms();
+	ages_note(session);
 	session->idle_records = 0;
 	evtimer_del(session->timer);
 	quota_give_ca(&session->worker->quota, session->request->ca_len);

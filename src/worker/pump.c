@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 
+#include "base/clock.h"
 #include "ring/doorbell.h"
 #include "worker/session.h"
 #include "worker/state.h"
@@ -104,6 +105,7 @@ enum pump pump_in(struct session *session, int *ret_error)
 		session->idle_records = 0;
 		ring_produce(&session->channel.rx, (uint32_t)n);
 		session->bytes_read += n;
+		session->moved_ms = clock_coarse_ms();
 		counters_add(session->worker->child->counters, COUNTER_bytes_read, (int64_t)n);
 		session->unrung_rx += (uint32_t)n;
 		moved += n;
@@ -156,6 +158,7 @@ enum pump pump_out(struct session *session, int *ret_error)
 		session->retry_len = 0;
 		ring_consume(&session->channel.tx, (uint32_t)n);
 		session->bytes_written += n;
+		session->moved_ms = clock_coarse_ms();
 		counters_add(session->worker->child->counters, COUNTER_bytes_written, (int64_t)n);
 		session->unrung_tx += (uint32_t)n;
 		moved += MAX(n, (size_t)RECORD_SHARE);

@@ -242,6 +242,7 @@ int session_new(struct worker *worker, struct client *client, int fd)
 	worker->sessions_most = MAX(worker->sessions_most, worker->quota.sessions);
 	LIST_INSERT_HEAD(&worker->all_sessions, session, in_worker);
 	LIST_INSERT_HEAD(&client->sessions, session, in_client);
+	ages_note(session);
 	counters_add(worker->child->counters, COUNTER_sessions_opened, 1);
 	counters_add(worker->child->counters, COUNTER_sessions, 1);
 	counters_add(worker->child->counters, COUNTER_ring_bytes, 2 * (int64_t)session->capacity);

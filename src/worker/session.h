@@ -40,7 +40,7 @@ struct session {
 	uint64_t id;     /* for DIAL */
 	uint64_t number; /* for the log */
 	uint32_t client_pid;
-	uint64_t born_ms;
+	uint64_t born_ms, moved_ms; /* MOVED: when data last came or went; or it was opened */
 	char *server; /* "host:port", for log and status */
 	char *address; /* the same as it was dialled, or NULL */
 	char *name;    /* what was verified, or NULL */

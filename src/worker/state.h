@@ -9,6 +9,7 @@
 
 #include "base/slots.h"
 #include "role/role.h"
+#include "worker/ages.h"
 #include "worker/quota.h"
 #include "worker/tls.h"
 
@@ -20,6 +21,7 @@ struct worker {
 	struct chan frontdoor, connector; /* all zero while there is none */
 	struct tls tls;
 	struct quota quota;
+	struct ages ages;
 	struct slots sessions; /* by the id that DIAL carries */
 	LIST_HEAD(, client) clients;
 	LIST_HEAD(, session) all_sessions;

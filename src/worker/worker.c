@@ -327,6 +327,7 @@ static int on_policy(struct chan *chan, struct msg *msg)
 		return r;
 	quota_set(&worker->quota, policy->max_sessions, policy->max_memory,
 		  policy->max_session_rate);
+	ages_set(worker, policy->idle_s, policy->lifetime_s);
 	r = tls_set_bounds(&worker->tls, &bounds);
 	if (r == 0)
 		forget_offers(worker);
@@ -385,6 +386,8 @@ static int start(struct child *child)
 	quota_init(&worker->quota, files.rlim_cur);
 	worker->sweep = evtimer_new(child->base, on_sweep, worker);
 	worker->connector_away = evtimer_new(child->base, on_connector_away, worker);
+	if (ages_init(worker) < 0)
+		return -ENOMEM;
 	return worker->sweep && worker->connector_away ? 0 : -ENOMEM;
 }
 
@@ -408,6 +411,7 @@ static void stop(struct child *child)
 		event_free(worker->sweep);
 	if (worker->connector_away)
 		event_free(worker->connector_away);
+	ages_deinit(worker);
 	tls_deinit(&worker->tls);
 	slots_deinit(&worker->sessions);
 	free(worker);

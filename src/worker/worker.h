@@ -13,6 +13,7 @@
  *   verdict.c   what an OpenSSL failure means      facts.c    what was agreed, for tlsb_info()
  *   resume.c    resumption cache                   quota.c    what one user may hold
  *   audit.c     the record that every session leaves
+ *   ages.c      how long sessions may be idle, and last
  */
 #ifndef TLSB_WORKER_WORKER_H
 #define TLSB_WORKER_WORKER_H
