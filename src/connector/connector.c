@@ -46,9 +46,14 @@ static int on_worker_chan(struct chan *chan, struct msg *msg)
 /* All of the new rules at once, in place of all of the old ones. */
 static void destinations_have_come(struct connector *connector)
 {
+	static const struct msg_destinations_new nothing;
+	struct dialler *dialler;
+
 	destinations_deinit(&connector->destinations);
 	connector->destinations = connector->coming;
 	connector->coming = (struct destinations){ .list = NULL };
+	LIST_FOREACH(dialler, &connector->diallers, next)
+		chan_send_body(&dialler->chan, MSG_DESTINATIONS_NEW, &nothing);
 }
 
 static int on_destination_rules(struct chan *chan, struct msg *msg)

@@ -126,3 +126,14 @@ bool reach_has_address(const struct reach *reach, const struct address *address,
 	}
 	return false;
 }
+
+bool reach_has_connection(const struct reach *reach, const char *host, const char *name,
+			  const struct address *address, uint16_t port)
+{
+	struct address same;
+	const char *why;
+	bool by_name = address_of_host(host, &same, &why) == HOST_NAME &&
+		       reach_has_name(reach, host, name, port);
+
+	return reach_has_address(reach, address, port, by_name);
+}

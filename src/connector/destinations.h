@@ -58,4 +58,8 @@ bool reach_has_ranges(const struct reach *reach, uint16_t port);
 bool reach_has_address(const struct reach *reach, const struct address *address, uint16_t port,
 		       bool by_name);
 
+/* Whether what was dialled as HOST, to be verified as NAME, may be connected to this address. */
+bool reach_has_connection(const struct reach *reach, const char *host, const char *name,
+			  const struct address *address, uint16_t port);
+
 #endif

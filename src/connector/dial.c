@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/macros.h"
 #include "connector/connector.h"
@@ -175,6 +176,16 @@ static struct addresses allowed(struct dial *dial, const struct addresses *found
 
 /* ---- what comes of it ---- */
 
+/* The rules may have changed since it was begun. */
+static bool may_still(const struct dial *dial, const struct address *address)
+{
+	const struct reach *reach;
+
+	return find_reach(dial, &reach) == 0 &&
+	       (!reach ||
+		reach_has_connection(reach, dial->host, dial->name, address, dial->port));
+}
+
 static void on_dialled(struct dial *dial, int fd, const struct address *address, uint32_t tcp_us)
 {
 	struct msg_dialed body = {
@@ -196,6 +207,12 @@ static void on_eyeballs_done(void *arg, int fd, const struct address *address, u
 	struct dial *dial = arg;
 	struct explained why;
 
+	if (fd >= 0 && !may_still(dial, address)) {
+		fd_close(fd);
+		dial->refused = *address;
+		fail_refused(dial);
+		return;
+	}
 	if (fd >= 0) {
 		on_dialled(dial, fd, address, tcp_us);
 		return;

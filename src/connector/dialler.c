@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,9 +136,33 @@ static int on_dial_cancel(struct chan *chan, struct msg *msg)
 	return 0;
 }
 
+/* A connection that it says it has, and what it says it was dialled as. */
+static int on_dial_still(struct chan *chan, struct msg *msg)
+{
+	struct dialler *dialler = chan->owner;
+	const struct msg_dial_still *body = msg->body;
+	const struct msg_dial dial = { .port = body->port, .name_len = body->name_len };
+	const struct msg_dial_forbidden no = { .id = body->id };
+	struct address address;
+	char host[LIMIT_HOST + 1] = "", name[LIMIT_HOST + 1] = "", text[LIMIT_TEXT + 1];
+	const struct reach *reach;
+
+	if (check_dial(&dial, msg, host, name) < 0 ||
+	    (body->family != AF_INET && body->family != AF_INET6))
+		return -EINVAL;
+	address = address_from_bytes(body->family, body->address);
+	if (destinations_find(&dialler->connector->destinations, dialler->badge, &reach) == 0 &&
+	    (!reach || reach_has_connection(reach, host, name, &address, body->port)))
+		return 0;
+	snprintf(text, sizeof(text), "destinations: badge %s may not be connected to %.100s port %u "
+		 "any more", reach ? reach->name : "that has gone", host, body->port);
+	return chan_send(chan, MSG_DIAL_FORBIDDEN, &no, text, strlen(text), NULL);
+}
+
 static chan_handler *const handlers[MSG_COUNT] = {
 	[MSG_DIAL] = on_dial,
 	[MSG_DIAL_CANCEL] = on_dial_cancel,
+	[MSG_DIAL_STILL] = on_dial_still,
 };
 
 static void on_gone(struct chan *chan, enum msg_rule rule, const char *what)

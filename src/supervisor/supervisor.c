@@ -98,7 +98,7 @@ static void on_deadline(evutil_socket_t fd unused_, short what unused_, void *ar
 	event_base_loopbreak(supervisor->base);
 }
 
-/* Sessions that are open stay as they were made; new ones see what is new. */
+/* New sessions see what is new; of those that are open, the roles end what is forbidden now. */
 static void reload(struct supervisor *supervisor)
 {
 	struct policy policy = POLICY_NONE;

@@ -199,6 +199,7 @@ int workers_on_connector_wanted(struct chan *chan, struct msg *msg unused_)
 void workers_send_policy(struct workers *workers)
 {
 	const struct policy *policy = &workers->supervisor->policy;
+	static const struct msg_badge_gone gone;
 	struct worker *worker;
 
 	TAILQ_FOREACH(worker, &workers->list, next) {
@@ -209,6 +210,7 @@ void workers_send_policy(struct workers *workers)
 				  { FIELD_ROLE, role_name(ROLE_WORKER) },
 				  { FIELD_PID, LOG_NUMBER(worker->process->pid) },
 				  { FIELD_UID, LOG_NUMBER(worker->uid) });
+			chan_send_body(&worker->process->chan, MSG_BADGE_GONE, &gone);
 			workers_retire(workers, worker);
 		}
 		if (worker->state == ROW_STATE_DRAINING)

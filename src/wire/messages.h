@@ -142,6 +142,8 @@ struct msg_badge {
 	uint32_t badge; /* its number; 0: the user's own */
 };
 
+/* It is in the configuration no more: all sessions end with EACCES.  DRAIN follows. */
+#define msg_badge_gone     msg_empty
 #define msg_frontdoor_chan msg_empty
 #define msg_connector_chan msg_empty
 #define msg_connector_wanted msg_empty
@@ -227,6 +229,25 @@ struct msg_dial_failed {
 	uint64_t id;
 	uint32_t error; /* enum tlsb_error */
 	uint32_t looking_up; /* 1: its name was still to be found; 0: it was dialled, or refused */
+};
+
+/* Each badge may connect to somewhere else now: the worker is to ask about what is connected. */
+#define msg_destinations_new msg_empty
+
+/* May this still be, that was dialled as in DIAL, and led to this address?  Only a no is answered.
+ * tail: as DIAL's. */
+struct msg_dial_still {
+	uint64_t id;
+	uint8_t address[16]; /* IPv4 in the first four bytes */
+	uint16_t family;
+	uint16_t port;
+	uint16_t name_len;
+	uint16_t reserved;
+};
+
+/* tail: a text for a person. */
+struct msg_dial_forbidden {
+	uint64_t id;
 };
 
 /* Which user asks follows from the channel; ALL is what the worker says of the client. */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "ring/doorbell.h"
 #include "worker/facts.h"
+#include "worker/review.h"
 #include "worker/session.h"
 #include "worker/state.h"
 #include "worker/verdict.h"
@@ -98,6 +99,18 @@ static bool is_pinned(struct session *session)
 	return false;
 }
 
+/* What it was begun under may not be in force any more. */
+static bool is_allowed(struct session *session)
+{
+	bool changed = session->trust_number != session->worker->tls.trust_number;
+	const char *objection = review_objection(session, changed);
+
+	if (objection)
+		session_end(session, TLSB_E_POLICY, "%s (policy for %s)", objection,
+			    session->worker->badge);
+	return !objection;
+}
+
 /* Returns false when it is not over yet, or the session has ended. */
 bool handshake_pump(struct session *session)
 {
@@ -116,7 +129,7 @@ bool handshake_pump(struct session *session)
 				    "the server chose an application protocol that was not offered");
 			return false;
 		}
-		return is_pinned(session) && established(session);
+		return is_pinned(session) && is_allowed(session) && established(session);
 	}
 	error = SSL_get_error(session->ssl, r);
 	if (error == SSL_ERROR_WANT_READ && session->net.turn >= LIMIT_PUMP_BYTES)
@@ -277,6 +290,8 @@ void session_on_dialed(struct session *session, const struct msg_dialed *dialed,
 	session->stage = STAGE_HANDSHAKE;
 	session->connected_us = clock_us();
 	facts_dialed(session->facts, dialed);
+	session->peer_family = dialed->family;
+	memcpy(session->peer_address, dialed->address, sizeof(session->peer_address));
 	session->address = strdup(session->facts->address);
 	if (!session->address || watch_socket(session) < 0) {
 		session_end(session, TLSB_E_RESOURCES, "the broker has no memory left");

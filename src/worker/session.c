@@ -53,6 +53,7 @@ static void session_free(struct session *session)
 	free(session->server);
 	free(session->address);
 	free(session->name);
+	free(session->asked);
 	free(session);
 	worker_check_drained(worker);
 }

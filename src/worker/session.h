@@ -44,6 +44,10 @@ struct session {
 	char *server; /* "host:port", for log and status */
 	char *address; /* the same as it was dialled, or NULL */
 	char *name;    /* what was verified, or NULL */
+	char *asked;   /* as the connector was: the host, then the name to verify if it is another one */
+	uint16_t asked_name_len;
+	uint16_t peer_port, peer_family; /* where it is connected to */
+	uint8_t peer_address[16];
 
 	struct channel channel;
 	uint32_t capacity; /* what the quota gave */

@@ -51,6 +51,17 @@ static int open_channel(struct session *session)
 	return r == -EPIPE ? 0 : r; /* the program has gone: that is read from its socket next */
 }
 
+/* The connector has to know both host and name: its rules are about what is verified. */
+static int note_target(struct session *session)
+{
+	const struct request *request = session->request;
+	const char *other = strcmp(request->name, request->host) != 0 ? request->name : "";
+
+	session->peer_port = request->port;
+	session->asked_name_len = (uint16_t)strlen(other);
+	return asprintf(&session->asked, "%s%s", request->host, other);
+}
+
 int session_on_connect(struct chan *chan, struct msg *msg)
 {
 	struct session *session = chan->owner;
@@ -64,6 +75,8 @@ int session_on_connect(struct chan *chan, struct msg *msg)
 	if (asprintf(&session->server, strchr(request->host, ':') ? "[%s]:%u" : "%s:%u",
 		     request->host, request->port) < 0)
 		session->server = NULL;
+	if (note_target(session) < 0)
+		session->asked = NULL;
 	/* What cannot be used is refused before any packet leaves. */
 	if (r == 0)
 		r = tls_client_new(&worker->tls, request, &session->net, session, &session->ssl,
@@ -78,7 +91,7 @@ int session_on_connect(struct chan *chan, struct msg *msg)
 	}
 	chan->ctx.phase = SESSION;
 	session->stage = STAGE_DIALLING;
-	r = session->server ? session_arm_timer(session, request->deadline_ms) : -ENOMEM;
+	r = session->server && session->asked ? session_arm_timer(session, request->deadline_ms) : -ENOMEM;
 	/* Channel and first flight are made while the connector is at work. */
 	if (r == 0) {
 		session_dial(session);
@@ -95,20 +108,17 @@ int session_on_connect(struct chan *chan, struct msg *msg)
 void session_dial(struct session *session)
 {
 	struct request *request = session->request;
-	char tail[2 * LIMIT_HOST + 1];
 	struct msg_dial dial = {
 		.id = session->id,
 		.port = request->port,
 		.family = request->family,
 		.deadline_ms = request->deadline_ms,
+		.name_len = session->asked_name_len,
 	};
 
 	if (!session->worker->connector.owner)
 		return; /* a new one is on its way */
 	session->dial_sent = true;
-	/* The connector has to know both: its rules are about what is verified. */
-	if (strcmp(request->name, request->host) != 0)
-		dial.name_len = (uint16_t)strlen(request->name);
-	snprintf(tail, sizeof(tail), "%s%s", request->host, dial.name_len ? request->name : "");
-	chan_send(&session->worker->connector, MSG_DIAL, &dial, tail, strlen(tail), NULL);
+	chan_send(&session->worker->connector, MSG_DIAL, &dial, session->asked,
+		  strlen(session->asked), NULL);
 }

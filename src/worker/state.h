@@ -34,6 +34,9 @@ struct worker {
 	struct event *drain_end;
 	uint64_t status_tags;
 	struct event *sweep; /* pending while there may be memory to give back */
+	struct event *review;  /* of the sessions, after a reload; see review.h */
+	uint64_t review_below; /* the session numbers that it has not looked at yet */
+	uint64_t asked_below;  /* the same, about whom the connector was not asked */
 	struct event *connector_away; /* pending while there is no channel to the connector */
 };
 

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "tlsbroker.h"
 #include "worker/client.h"
+#include "worker/review.h"
 #include "worker/session.h"
 #include "worker/state.h"
 
@@ -65,20 +66,22 @@ static void on_sweep(evutil_socket_t fd unused_, short what unused_, void *arg)
 
 /* ---- drain ---- */
 
-static void end_everything(struct worker *worker)
+static void end_everything(struct worker *worker, enum tlsb_error code, const char *text)
 {
 	struct session *session, *next;
 
 	for (session = LIST_FIRST(&worker->all_sessions); session; session = next) {
 		next = LIST_NEXT(session, in_worker);
 		/* The server hears a clean end only if the program has said all that it had to. */
-		session_end(session, TLSB_E_STOPPING, "tlsbrokerd is shutting down");
+		session_end(session, code, "%s", text);
 	}
 }
 
+static const char stopping[] = "tlsbrokerd is shutting down";
+
 static void on_drain_end(evutil_socket_t fd unused_, short what unused_, void *arg)
 {
-	end_everything(arg);
+	end_everything(arg, TLSB_E_STOPPING, stopping);
 }
 
 static int on_drain(struct chan *chan, struct msg *msg)
@@ -92,8 +95,15 @@ static int on_drain(struct chan *chan, struct msg *msg)
 	worker->draining = true;
 	worker->drain_end = evtimer_new(worker->child->base, on_drain_end, worker);
 	if (!worker->drain_end || evtimer_add(worker->drain_end, &tv) < 0)
-		end_everything(worker);
+		end_everything(worker, TLSB_E_STOPPING, stopping);
 	worker_check_drained(worker);
+	return 0;
+}
+
+static int on_badge_gone(struct chan *chan, struct msg *msg unused_)
+{
+	end_everything(worker_of(chan), TLSB_E_POLICY,
+		       "badge: it is not in the configuration any more");
 	return 0;
 }
 
@@ -258,6 +268,8 @@ static void on_connector_gone(struct chan *chan, enum msg_rule rule, const char 
 static chan_handler *const connector_handlers[MSG_COUNT] = {
 	[MSG_DIALED] = on_dialed,
 	[MSG_DIAL_FAILED] = on_dial_failed,
+	[MSG_DESTINATIONS_NEW] = review_on_destinations_new,
+	[MSG_DIAL_FORBIDDEN] = review_on_forbidden,
 };
 
 static int set_connector(struct worker *worker, int fd)
@@ -272,11 +284,15 @@ static int set_connector(struct worker *worker, int fd)
 	r = chan_init(&worker->connector, worker->child->base, fd, &internal_messages, ROLE_WORKER,
 		      ROLE_CONNECTOR, RUN, connector_handlers, on_connector_gone, worker);
 	worker->connector.on_starved = on_dialed_starved;
+	worker->connector.on_drained = review_on_drained;
 	for (session = LIST_FIRST(&worker->all_sessions); r == 0 && session; session = next) {
 		next = LIST_NEXT(session, in_worker);
 		if (session->stage == STAGE_DIALLING && !session->dial_sent)
 			session_dial(session);
 	}
+	/* It may go by rules that the one before did not have yet. */
+	if (r == 0)
+		review_ask_connector(worker);
 	return r;
 }
 
@@ -344,6 +360,7 @@ static int on_trust(struct chan *chan, struct msg *msg)
 			  { FIELD_ERROR, strerror(-r) });
 	else
 		forget_offers(worker);
+	review_begin(worker);
 	/* Without any, it can verify nobody: another worker is tried then. */
 	return r == -EPROTO || !worker->tls.trust.bytes ? r : 0;
 }
@@ -386,7 +403,7 @@ static int start(struct child *child)
 	quota_init(&worker->quota, files.rlim_cur);
 	worker->sweep = evtimer_new(child->base, on_sweep, worker);
 	worker->connector_away = evtimer_new(child->base, on_connector_away, worker);
-	if (ages_init(worker) < 0)
+	if (ages_init(worker) < 0 || review_init(worker) < 0)
 		return -ENOMEM;
 	return worker->sweep && worker->connector_away ? 0 : -ENOMEM;
 }
@@ -400,7 +417,7 @@ static void stop(struct child *child)
 	 * close, and nobody behind the door. */
 	if (!worker->draining)
 		_exit(1);
-	end_everything(worker);
+	end_everything(worker, TLSB_E_STOPPING, stopping);
 	while ((client = LIST_FIRST(&worker->clients)))
 		client_end(client);
 	chan_deinit(&worker->frontdoor);
@@ -412,6 +429,7 @@ static void stop(struct child *child)
 	if (worker->connector_away)
 		event_free(worker->connector_away);
 	ages_deinit(worker);
+	review_deinit(worker);
 	tls_deinit(&worker->tls);
 	slots_deinit(&worker->sessions);
 	free(worker);
@@ -421,6 +439,7 @@ static chan_handler *const supervisor_handlers[MSG_COUNT] = {
 	[MSG_START] = child_on_start,
 	[MSG_DRAIN] = on_drain,
 	[MSG_BADGE] = on_badge,
+	[MSG_BADGE_GONE] = on_badge_gone,
 	[MSG_FRONTDOOR_CHAN] = on_frontdoor_chan,
 	[MSG_CONNECTOR_CHAN] = on_connector_chan,
 	[MSG_POLICY] = on_policy,

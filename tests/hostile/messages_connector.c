@@ -100,27 +100,55 @@ static bool make(struct mutant *mutant, const struct msg_context *ctx, uint32_t 
 	const struct msg_dial dial = { .id = testing_random(seed), .deadline_ms = 5000,
 				       .port = scene->port };
 
-	if (type != MSG_DIAL || testing_random(seed) % 8 == 0)
+	const struct msg_dial_still still = { .id = testing_random(seed), .port = scene->port,
+					      .family = AF_INET6 };
+
+	if (testing_random(seed) % 8 == 0)
+		return false;
+	if (type == MSG_DIAL_STILL) {
+		mutant_init(mutant, ctx, type, &still, host, strlen(host));
+		return true;
+	}
+	if (type != MSG_DIAL)
 		return false;
 	mutant_init(mutant, ctx, type, &dial, host, strlen(host));
 	return true;
 }
 
-/* What a DIAL may ask: of the host and the name behind it, only the characters. */
-static enum msg_rule judge_dial(const struct mutant *mutant)
+/* Of a host of LEN bytes, and the name behind it, only the characters count. */
+static enum msg_rule judge_host(const char *host, size_t len, size_t name_len)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				      "0123456789._:-%[]";
+
+	for (size_t i = 0; i < len; i++) {
+		if (!memchr(allowed, host[i], sizeof(allowed) - 1))
+			return RULE_CONTENT;
+	}
+	if (len <= name_len || len - name_len > LIMIT_HOST || name_len > LIMIT_HOST)
+		return RULE_CONTENT;
+	return RULE_NONE;
+}
+
+/* About a connection that is said to be there. */
+static enum msg_rule judge_still(const struct mutant *mutant)
+{
+	const struct msg_dial_still *still = (const void *)(mutant->bytes + 8);
+	const size_t at = 8 + sizeof(*still);
+
+	if (still->port == 0 || (still->family != AF_INET && still->family != AF_INET6))
+		return RULE_CONTENT;
+	return judge_host((const char *)mutant->bytes + at, mutant->len - at, still->name_len);
+}
+
+static enum msg_rule judge_dial(const struct mutant *mutant)
+{
 	const struct msg_dial *dial = (const void *)(mutant->bytes + 8);
 	const size_t at = 8 + sizeof(*dial);
 
-	for (size_t i = at; i < mutant->len; i++) {
-		if (!memchr(allowed, mutant->bytes[i], sizeof(allowed) - 1))
-			return RULE_CONTENT;
-	}
-	if (mutant->len <= at + dial->name_len || dial->port == 0)
-		return RULE_CONTENT;
-	if (mutant->len - at - dial->name_len > LIMIT_HOST || dial->name_len > LIMIT_HOST)
+	if (judge_host((const char *)mutant->bytes + at, mutant->len - at, dial->name_len) !=
+		    RULE_NONE ||
+	    dial->port == 0)
 		return RULE_CONTENT;
 	if (dial->family != AF_UNSPEC && dial->family != AF_INET && dial->family != AF_INET6)
 		return RULE_CONTENT;
@@ -133,6 +161,8 @@ static enum msg_rule judge(const struct mutant *mutant)
 
 	if (rule == RULE_NONE && mutant->len > 0 && mutant_header(mutant).type == MSG_DIAL)
 		rule = judge_dial(mutant);
+	if (rule == RULE_NONE && mutant->len > 0 && mutant_header(mutant).type == MSG_DIAL_STILL)
+		rule = judge_still(mutant);
 	return rule;
 }
 

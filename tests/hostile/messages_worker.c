@@ -223,7 +223,8 @@ static bool make_internal(struct mutant *mutant, const struct msg_context *ctx, 
 	const uint64_t *id = arg;
 
 	mutant_init_any(mutant, ctx, type, seed);
-	if ((type == MSG_DIALED || type == MSG_DIAL_FAILED) && testing_random(seed) % 2)
+	if ((type == MSG_DIALED || type == MSG_DIAL_FAILED || type == MSG_DIAL_FORBIDDEN) &&
+	    testing_random(seed) % 2)
 		memcpy(mutant->bytes + 8, id, sizeof(*id));
 	return true;
 }
@@ -242,6 +243,10 @@ static void attack_by_role(struct scene *scene, enum role peer, uint64_t id)
 
 	mutant_draw(&mutant, &ctx, &scene->seed, make_internal, &id);
 	rule = mutant_rule(&mutant);
+	/* The connector may well forbid the good session; a dial that it forbids is none yet. */
+	if (rule == RULE_NONE && mutant.len > 0 &&
+	    mutant_header(&mutant).type == MSG_DIAL_FORBIDDEN)
+		memcpy(mutant.bytes + 8, &id, sizeof(id));
 	if (rule == RULE_NONE && mutant.len > 0 &&
 	    mutant_header(&mutant).type == MSG_DIAL_FAILED) {
 		const struct msg_dial_failed *failed = (const void *)(mutant.bytes + 8);
@@ -307,9 +312,11 @@ static void a_connector_is_given_up_alone(void **state unused_)
 	scene_deinit(&scene);
 }
 
-static bool drains(const struct mutant *mutant)
+static bool ends_sessions(const struct mutant *mutant)
 {
-	return mutant_header(mutant).type == MSG_DRAIN;
+	const uint32_t type = mutant_header(mutant).type;
+
+	return type == MSG_DRAIN || type == MSG_BADGE_GONE;
 }
 
 static void a_mad_supervisor_is_left(void **state unused_)
@@ -321,7 +328,7 @@ static void a_mad_supervisor_is_left(void **state unused_)
 	scene_init(&scene);
 	mad_connect(&rig->child, &rig->supervisor);
 	for (; scene.sent < most; scene.sent++) {
-		mad_attack(&scene.odd, &scene.seed, drains);
+		mad_attack(&scene.odd, &scene.seed, ends_sessions);
 		rig_replace(rig, MSG_FRONTDOOR_CHAN, &rig->frontdoor);
 		rig_replace(rig, MSG_CONNECTOR_CHAN, &rig->connector);
 		if (scene.sent % 16 == 0)

@@ -350,6 +350,106 @@ static void other_spellings_are_no_way_around(void **state unused_)
 	scene_deinit(&scene);
 }
 
+/* As a worker: it has a connection, so dialled.  Whether the connector forbids it. */
+static bool still_forbidden(struct rig *rig, int worker, const char *host, const char *name,
+			    uint16_t port, const char *address)
+{
+	struct msg_dial_still body = { .id = 77, .family = AF_INET, .port = port,
+				       .name_len = (uint16_t)strlen(name) };
+	struct answer_to_worker answer;
+	char tail[2 * LIMIT_HOST + 1];
+
+	if (inet_pton(AF_INET, address, body.address) != 1) {
+		body.family = AF_INET6;
+		assert_int_equal(inet_pton(AF_INET6, address, body.address), 1);
+	}
+	snprintf(tail, sizeof(tail), "%s%s", host, name);
+	assert_int_equal(rig_send(worker, MSG_DIAL_STILL, &body, tail), 0);
+	rig_turn(rig);
+	if (rig_poll(worker, &answer) != 1)
+		return false;
+	assert_int_equal(answer.type, MSG_DIAL_FORBIDDEN);
+	assert_int_equal(answer.failed.id, 77);
+	assert_non_null(strstr(answer.text, "destinations: badge "));
+	return true;
+}
+
+/* Every connection is judged as if it were dialled today. */
+static void connections_are_judged_by_todays_rules(void **state unused_)
+{
+	static const struct {
+		const char *host, *name, *address;
+		uint16_t port;
+		bool forbidden;
+	} rows[] = {
+		{ "api.example", "", "192.0.2.1", 443, false },
+		{ "API.example.", "api.EXAMPLE", "192.0.2.1", 443, false },
+		{ "api.example", "", "192.0.2.1", 444, true },
+		{ "api.example", "other.example", "192.0.2.1", 443, true },
+		{ "api.example", "", "169.254.169.254", 443, true }, /* private */
+		{ "api.example", "", "::1", 443, true },
+		{ "other.example", "", "192.0.2.1", 443, true },
+		{ "other.example", "", "10.1.2.3", 5671, false },
+		{ "10.1.2.3", "", "10.1.2.3", 5671, false },
+		{ "10.1.2.3", "whoever.example", "10.1.2.3", 5671, false },
+		{ "10.1.2.3", "", "11.1.2.3", 5671, true },
+	};
+	struct scene scene;
+
+	scene_init(&scene);
+	give_rules(&scene.rig, DESTINATION_RESTRICTED, RULES("api.example:443", "10.0.0.0/8:5671"));
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (still_forbidden(&scene.rig, scene.worker, rows[i].host, rows[i].name,
+				    rows[i].port, rows[i].address) != rows[i].forbidden)
+			fail_msg("row %u", i);
+	}
+	give_rules(&scene.rig, 0, RULES(NULL)); /* anywhere */
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_false(still_forbidden(&scene.rig, scene.worker, rows[i].host, rows[i].name,
+					     rows[i].port, rows[i].address));
+	give_rules(&scene.rig, DESTINATION_RESTRICTED, RULES(NULL)); /* nowhere */
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_true(still_forbidden(&scene.rig, scene.worker, rows[i].host, rows[i].name,
+					    rows[i].port, rows[i].address));
+	scene_deinit(&scene);
+}
+
+static bool is_told_of_rules(int worker)
+{
+	const struct msg_context ctx = { &internal_messages, ROLE_WORKER, ROLE_CONNECTOR, RUN };
+	enum msg_rule rule = RULE_NONE;
+	union msg_buffer buf;
+	struct msg msg;
+
+	return msg_recv(worker, &ctx, &buf, &msg, &rule) == 1 && msg.type == MSG_DESTINATIONS_NEW;
+}
+
+/* It was begun when it was allowed, and is over when it is not. */
+static void a_dial_under_way_is_judged_by_the_new_rules(void **state unused_)
+{
+	struct answer_to_worker answer;
+	struct scene scene;
+	struct msg_dial body = { .id = 5, .deadline_ms = 5000 };
+
+	scene_init(&scene);
+	body.port = scene.port;
+	give_rules(&scene.rig, DESTINATION_RESTRICTED, RULES("127.0.0.1:*"));
+	assert_true(is_told_of_rules(scene.worker));
+	/* The connection is there when the connector looks next; the new rules are read before. */
+	assert_int_equal(rig_send(scene.worker, MSG_DIAL, &body, "127.0.0.1"), 0);
+	event_base_loop(scene.rig.child.base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
+	if (rig_poll(scene.worker, &answer) == -EAGAIN) {
+		destinations_deinit(&rig_connector(&scene.rig)->destinations);
+		rig_wait(&scene.rig, scene.worker, 4000, &answer);
+		rig_expect_failed(&answer, 5, TLSB_E_POLICY, "destinations: badge ");
+	} else {
+		fd_close(answer.fd);
+	}
+	give_rules(&scene.rig, DESTINATION_RESTRICTED, RULES("127.0.0.1:*"));
+	assert_true(is_told_of_rules(scene.worker));
+	scene_deinit(&scene);
+}
+
 static void who_is_not_known_reaches_nothing(void **state unused_)
 {
 	const struct msg_destination_rules none = {.count = 0};
@@ -441,6 +541,8 @@ int main(void)
 		TEST(case_14_names_do_not_lead_into_private_ranges),
 		TEST(case_14_addresses_are_judged_as_dialled),
 		TEST(other_spellings_are_no_way_around),
+		TEST(connections_are_judged_by_todays_rules),
+		TEST(a_dial_under_way_is_judged_by_the_new_rules),
 		TEST(who_is_not_known_reaches_nothing),
 		TEST(dials_that_make_no_sense_end_the_channel),
 		TEST(rules_that_make_no_sense_are_refused),

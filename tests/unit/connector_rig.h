@@ -188,8 +188,12 @@ static inline int rig_poll(int worker, struct answer_to_worker *ret_answer)
 	enum msg_rule rule = RULE_NONE;
 	union msg_buffer buf;
 	struct msg msg;
-	int r = msg_recv(worker, &ctx, &buf, &msg, &rule);
+	int r;
 
+	/* That rules have changed is no answer. */
+	while ((r = msg_recv(worker, &ctx, &buf, &msg, &rule)) == 1 &&
+	       msg.type == MSG_DESTINATIONS_NEW)
+		;
 	*ret_answer = (struct answer_to_worker){.fd = -1};
 	if (r != 1)
 		return r;
@@ -198,7 +202,8 @@ static inline int rig_poll(int worker, struct answer_to_worker *ret_answer)
 		memcpy(&ret_answer->dialed, msg.body, sizeof(ret_answer->dialed));
 		ret_answer->fd = msg_take_fd(&msg, 0);
 	} else {
-		memcpy(&ret_answer->failed, msg.body, sizeof(ret_answer->failed));
+		memcpy(&ret_answer->failed, msg.body,
+		       MIN(sizeof(ret_answer->failed), (size_t)msg.info->body));
 		memcpy(ret_answer->text, msg.tail, msg.tail_len);
 	}
 	return 1;
