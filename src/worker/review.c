@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "tlsbroker.h"
+#include "trust/memory.h"
 #include "worker/session.h"
 #include "worker/state.h"
 
@@ -86,7 +87,9 @@ static void on_turn(evutil_socket_t fd unused_, short what unused_, void *arg)
 {
 	struct worker *worker = arg;
 	const uint64_t end = clock_ms() + LIMIT_LOOP_MS;
+	const struct timeval later = { .tv_sec = 1 };
 	struct session *session, *next;
+	unsigned long failures;
 
 	/* The newest are first; those that have come meanwhile were begun under what is in force. */
 	for (session = LIST_FIRST(&worker->all_sessions); session; session = next) {
@@ -99,10 +102,14 @@ static void on_turn(evutil_socket_t fd unused_, short what unused_, void *arg)
 			event_active(worker->review, EV_TIMEOUT, 0);
 			return;
 		}
+		/* What is on its way is looked at when it is established. */
+		failures = memory_failures();
+		objection = session->stage >= STAGE_OPEN ? review_objection(session, true) : NULL;
+		if (objection && memory_failures() != failures) {
+			event_add(worker->review, &later); /* it says nothing about the session */
+			return;
+		}
 		worker->review_below = session->number;
-		if (session->stage < STAGE_OPEN)
-			continue; /* it is looked at when it is established */
-		objection = review_objection(session, true);
 		if (objection)
 			session_end(session, TLSB_E_POLICY, "%s (policy for %s)", objection,
 				    worker->badge);

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "worker/client.h"
+#include "worker/review.h"
 #include "worker/session.h"
 #include "worker/state.h"
 #include "worker/worker.h"
@@ -141,6 +142,8 @@ static void prepare(void)
 	child.base = stage_base();
 	must(worker_ops.prepare(&child) == 0);
 	must((tls.agreed = SSL_SESSION_new()));
+	must(SSL_SESSION_set_cipher(tls.agreed,
+				    sk_SSL_CIPHER_value(SSL_CTX_get_ciphers(worker()->tls.ctx), 0)));
 }
 
 static void start(void)
@@ -187,6 +190,7 @@ static void stop(void)
 		event_free(w->drain_end);
 	event_free(w->sweep);
 	event_free(w->connector_away);
+	review_deinit(w);
 	w->drain_end = w->sweep = w->connector_away = NULL;
 	w->draining = false;
 	w->badge[0] = '\0';
