@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "worker/ages.h"
 #include "worker/client.h"
 #include "worker/review.h"
 #include "worker/session.h"
@@ -190,6 +191,7 @@ static void stop(void)
 		event_free(w->drain_end);
 	event_free(w->sweep);
 	event_free(w->connector_away);
+	ages_deinit(w);
 	review_deinit(w);
 	w->drain_end = w->sweep = w->connector_away = NULL;
 	w->draining = false;
