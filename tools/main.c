@@ -4,7 +4,9 @@
  *   main.c      argv -> command        options.[ch], options.def   the command line
  *   connect.c   one session            pump.c, outlet.c            its bytes
  *   report.c    what -v prints         exits.[ch], exits.def       exit statuses
+ *   commands.def the commands
  *   status.c    asks the broker        status_text.c, status_json.c
+ *   ask.c       sessions, kill, badges, reload      ask_json.c
  *
  * It holds no TLS code: what arrives here is plain text, and printable where it is printed.
  */
@@ -13,6 +15,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "tools/ask.h"
 #include "tools/complain.h"
 #include "tools/connect.h"
 #include "tools/options.h"
@@ -30,6 +33,15 @@ static void open_standard_fds(void)
 		close(fd);
 }
 
+static int run(const struct options *options)
+{
+	if (options->command == CONNECT)
+		return connect_run(options);
+	if (options->command == STATUS)
+		return status_run(options);
+	return ask_run(options);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -39,7 +51,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error with a text: EPIPE */
 	exit = options_parse(argc, argv, &options);
 	if (exit < 0)
-		exit = options.command == CONNECT ? connect_run(&options) : status_run(&options);
+		exit = run(&options);
 	if (fflush(stdout) != 0 || ferror(stdout))
 		return complain(EXIT_OTHER, "standard output", "could not be written");
 	return exit;

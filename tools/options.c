@@ -4,6 +4,7 @@
  */
 #include "tools/options.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,16 +65,27 @@ static void print_options(unsigned commands)
 	}
 }
 
+struct command_row {
+	enum command command;
+	const char *name, *operand, *doc;
+};
+
+static const struct command_row commands[] = {
+#define COMMAND(ID, name, operand, doc) { ID, name, operand, doc },
+#include "tools/commands.def"
+#undef COMMAND
+};
+
 static int help(void)
 {
-	puts("usage: tlsbroker-cli connect [options] HOST:PORT\n"
-	     "       tlsbroker-cli status [options]\n"
-	     "\n"
-	     "connect: TLS through the broker; standard input and output are the plain side.\n"
-	     "An IPv6 address stands in brackets: [::1]:443.");
-	print_options(CONNECT);
-	puts("\nstatus: what the broker runs, and what it counted.");
-	print_options(STATUS);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("%s tlsbroker-cli %s [options]%s%s\n", i == 0 ? "usage:" : "      ",
+		       commands[i].name, commands[i].operand ? " " : "",
+		       commands[i].operand ? commands[i].operand : "");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		printf("\n%s: %s\n", commands[i].name, commands[i].doc);
+		print_options(commands[i].command);
+	}
 	puts("\nexit status:");
 	exits_print(stdout);
 	return EXIT_OK;
@@ -212,36 +224,78 @@ static int misused(int result, const char *word)
 	return usage(optopt > ' ' && optopt < 127 ? letter : word, "unknown option");
 }
 
+static int unknown_command(const char *word)
+{
+	char names[128] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s",
+					i == 0 ? "" : ", ", commands[i].name);
+	return complain(EXIT_USAGE, word,
+			"unknown command; there are: %s (tlsbroker-cli --help says more)", names);
+}
+
 static int parse_command(int argc, char **argv, enum command *ret_command)
 {
 	const char *word = argc > 1 ? argv[1] : NULL;
 
 	if (!word)
-		return usage(NULL, "say what to do: connect HOST:PORT, or status");
-	if (strcmp(word, "connect") == 0)
-		*ret_command = CONNECT;
-	else if (strcmp(word, "status") == 0)
-		*ret_command = STATUS;
-	else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+		return usage(NULL, "say what to do: connect HOST:PORT, status, or another command");
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
 		return help();
-	else if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
+	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
 		return set(&(struct options){ 0 }, OPTION_VERSION, NULL);
-	else
-		return usage(word, "unknown command; there are connect and status");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (strcmp(word, commands[i].name) == 0) {
+			*ret_command = commands[i].command;
+			return -1;
+		}
+	}
+	return unknown_command(word);
+}
+
+/* "3.17": the worker's number and the session's. */
+static int parse_session(char *word, struct options *options)
+{
+	char *dot = strchr(word, '.');
+	uint32_t worker = 0, session = 0;
+	int r = -EINVAL;
+
+	if (dot) {
+		*dot = '\0';
+		r = text_parse_u32(word, 1, UINT32_MAX, &worker);
+		*dot = '.';
+	}
+	if (r < 0 || text_parse_u32(dot + 1, 1, UINT32_MAX, &session) < 0)
+		return usage(word, "a session is two numbers with a dot between them, as in sessions");
+	options->worker = worker;
+	options->session = session;
 	return -1;
+}
+
+static int parse_target(const char *word, struct options *options)
+{
+	const char *wrong = target_parse(word, &options->target);
+
+	options->subject = word;
+	return wrong ? usage(word, wrong) : -1;
 }
 
 static int parse_operands(int count, char **words, struct options *options)
 {
-	const char *wrong;
-
-	if (options->command == STATUS)
-		return count == 0 ? -1 : usage(words[0], "status takes no operand");
-	if (count != 1)
-		return usage(NULL, count ? "one HOST:PORT only" : "say where to: HOST:PORT");
-	options->subject = words[0];
-	wrong = target_parse(words[0], &options->target);
-	return wrong ? usage(words[0], wrong) : -1;
+	switch (options->command) {
+	case CONNECT:
+		if (count != 1)
+			return usage(NULL, count ? "one HOST:PORT only" : "say where to: HOST:PORT");
+		return parse_target(words[0], options);
+	case KILL:
+		if (count != 1)
+			return usage(NULL, count ? "one session only" : "say which session");
+		return parse_session(words[0], options);
+	default:
+		return count == 0 ? -1 : usage(words[0], "this command takes no operand");
+	}
 }
 
 int options_parse(int argc, char **argv, struct options *ret_options)

@@ -13,7 +13,14 @@
 enum command {
 	CONNECT = 1,
 	STATUS = 2,
+	SESSIONS = 4,
+	KILL = 8,
+	BADGES = 16,
+	RELOAD = 32,
 };
+
+/* All that ask the broker about itself. */
+#define ASKING (STATUS | SESSIONS | KILL | BADGES | RELOAD)
 
 struct options {
 	enum command command;
@@ -31,8 +38,12 @@ struct options {
 	int version_min, version_max;
 	bool no_resumption, insecure, verbose;
 
-	/* status */
+	/* those that ask */
 	bool json;
+
+	/* kill: a session */
+	uint32_t worker;
+	uint64_t session;
 };
 
 /*

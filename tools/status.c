@@ -38,21 +38,49 @@ static const char *const session_states[] = {
 
 const char *status_state(const struct row *row)
 {
-	if (row->kind == ROW_SESSION)
+	if (row->kind == ROW_SESSION || row->kind == ROW_LISTED)
 		return row->state < ARRAY_SIZE(session_states) ? session_states[row->state] : "?";
 	return row->state < ARRAY_SIZE(role_states) ? role_states[row->state] : "?";
 }
 
-static int ask(int fd)
+/* A broker that refuses us may have closed already: its reason is still to be read. */
+static enum exit_code send_message(const struct status *status, uint32_t type, const void *body,
+			  const void *tail, size_t len)
 {
-	struct msg_hello hello = { .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION };
-	struct msg_status status = { 0 };
-	int r = msg_send(fd, &client_messages, CLIENT_MSG_HELLO, &hello, NULL, 0, NULL);
+	int r = msg_send(status->fd, &client_messages, type, body, tail, len, NULL);
 
-	if (r == 0)
-		r = msg_send(fd, &client_messages, CLIENT_MSG_STATUS, &status, NULL, 0, NULL);
-	/* A broker that refuses us may have closed already: its reason is still to be read. */
-	return r == -EPIPE || r == -ECONNRESET ? 0 : r;
+	if (r == 0 || r == -EPIPE || r == -ECONNRESET)
+		return EXIT_OK;
+	return complain(EXIT_BROKER, status->socket, "%s", strerror(-r));
+}
+
+/* Each string of a tail, escaped, and a NUL behind the last one's.  NULL: no memory. */
+static char *escape_strings(const char *tail, size_t len)
+{
+	const char *end = tail + len;
+	size_t size = 4 * len + 3;
+	char *text = malloc(size), *at = text;
+
+	if (!text)
+		return NULL;
+	do {
+		size_t one = strnlen(tail, (size_t)(end - tail));
+
+		text_escape(at, size - (size_t)(at - text) - 1, tail, one);
+		at += strlen(at) + 1;
+		tail += one + 1;
+	} while (tail < end);
+	*at = '\0';
+	return text;
+}
+
+const char *status_string(const struct status_row *row, unsigned i)
+{
+	const char *at = row->name;
+
+	while (i-- > 0 && *at != '\0')
+		at += strlen(at) + 1;
+	return at;
 }
 
 static int add_row(struct status *status, const struct msg *msg)
@@ -71,8 +99,10 @@ static int add_row(struct status *status, const struct msg *msg)
 	}
 	row = &status->rows[status->count++];
 	row->row = body->row;
-	text_escape(row->name, sizeof(row->name), msg->tail, msg->tail_len);
-	return 0;
+	row->name = escape_strings(msg->tail, msg->tail_len);
+	if (!row->name)
+		status->count--;
+	return row->name ? 0 : -ENOMEM;
 }
 
 static enum exit_code on_row(struct status *status, const struct msg *msg,
@@ -81,10 +111,12 @@ static enum exit_code on_row(struct status *status, const struct msg *msg,
 	const struct msg_row *body = msg->body;
 
 	if (body->row.kind == ROW_END) {
+		status->end = body->row;
+		text_escape(status->text, sizeof(status->text), msg->tail, msg->tail_len);
 		*ret_progress = DONE;
 		return EXIT_OK;
 	}
-	if (status->count >= MOST_ROWS)
+	if (status->heard++ >= MOST_ROWS)
 		return complain(EXIT_BROKER, status->socket, "the broker's answer has no end");
 	if (add_row(status, msg) < 0)
 		return complain(EXIT_OTHER, status->socket, "out of memory");
@@ -160,38 +192,61 @@ static enum exit_code receive(struct status *status, int fd, uint64_t deadline,
 	return exit;
 }
 
-static enum exit_code fetch(struct status *status, const char *path)
+enum exit_code status_open(struct status *status, const char *path)
+{
+	const struct msg_hello hello = { .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION };
+	struct sockaddr_un address;
+	int r = reach_broker(path, &address);
+
+	text_copy(status->socket, sizeof(status->socket), address.sun_path);
+	if (r < 0)
+		return complain_of_broker(status->socket, -r);
+	status->fd = r;
+	return send_message(status, CLIENT_MSG_HELLO, &hello, NULL, 0);
+}
+
+enum exit_code status_ask(struct status *status, uint32_t type, const void *body, const void *tail,
+			  size_t len)
 {
 	uint64_t deadline = clock_ms() + ANSWER_MS;
 	enum progress progress = MORE;
-	cleanup_close_ int fd = -1;
-	enum exit_code exit = EXIT_OK;
-	struct sockaddr_un address;
-	int r;
+	enum exit_code exit = send_message(status, type, body, tail, len);
 
-	fd = reach_broker(path, &address);
-	text_copy(status->socket, sizeof(status->socket), address.sun_path);
-	if (fd < 0)
-		return complain_of_broker(status->socket, -fd);
-	r = ask(fd);
-	if (r < 0)
-		return complain(EXIT_BROKER, status->socket, "%s", strerror(-r));
+	status->heard = 0;
 	while (exit == EXIT_OK && progress == MORE)
-		exit = receive(status, fd, deadline, &progress);
+		exit = receive(status, status->fd, deadline, &progress);
 	return exit;
+}
+
+void status_init(struct status *status)
+{
+	*status = (struct status){ .fd = -1 };
+}
+
+void status_deinit(struct status *status)
+{
+	for (size_t i = 0; i < status->count; i++)
+		free(status->rows[i].name);
+	free(status->rows);
+	fd_close(status->fd);
 }
 
 enum exit_code status_run(const struct options *options)
 {
-	struct status status = { 0 };
-	enum exit_code exit = fetch(&status, options->socket);
+	static const struct msg_status body;
+	struct status status;
+	enum exit_code exit;
 	int r;
 
+	status_init(&status);
+	exit = status_open(&status, options->socket);
+	if (exit == EXIT_OK)
+		exit = status_ask(&status, CLIENT_MSG_STATUS, &body, NULL, 0);
 	if (exit == EXIT_OK) {
 		r = options->json ? status_json_print(&status) : status_text_print(&status);
 		if (r < 0)
 			exit = complain(EXIT_OTHER, NULL, "%s", strerror(-r));
 	}
-	free(status.rows);
+	status_deinit(&status);
 	return exit;
 }

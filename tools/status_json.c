@@ -22,10 +22,10 @@ static json_t *worker_json(const struct status_row *it)
 {
 	const struct row *row = &it->row;
 
-	return json_pack("{s:s, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}", "badge", it->name,
-			 "badge_number", (json_int_t)row->badge, "uid", (json_int_t)row->uid, "pid", (json_int_t)row->pid, "state",
-			 status_state(row), "age_ms", (json_int_t)row->value[0], "restarts",
-			 (json_int_t)row->value[1], "clients", (json_int_t)row->value[2],
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}", "badge", it->name,
+			 "badge_number", (json_int_t)row->badge, "uid", (json_int_t)row->uid, "pid", (json_int_t)row->pid,
+			 "worker", (json_int_t)row->worker, "state", status_state(row), "age_ms",
+			 (json_int_t)row->value[0], "restarts", (json_int_t)row->value[1], "clients", (json_int_t)row->value[2],
 			 "sessions", (json_int_t)row->value[3]);
 }
 

@@ -10,8 +10,7 @@
 /* Names longer than this push their row's columns aside instead of everybody's. */
 #define WIDEST 40
 
-/* "1h02m", "3m04s", "5.6s": two steps of precision are enough for an age. */
-static const char *age(char buf[24], uint64_t ms)
+const char *status_age(char buf[24], uint64_t ms)
 {
 	uint64_t s = ms / 1000;
 
@@ -44,7 +43,7 @@ static void print_role(const struct row *row)
 	char buf[24];
 
 	printf("  %8u  %-11s  %8s  %8" PRIu64 "\n", row->pid, status_state(row),
-	       age(buf, row->value[0]), row->value[1]);
+	       status_age(buf, row->value[0]), row->value[1]);
 }
 
 static void print_worker(const struct row *row)
@@ -52,7 +51,7 @@ static void print_worker(const struct row *row)
 	char buf[24];
 
 	printf("  %8u  %-11s  %8s  %8" PRIu64 "  %10u  %7" PRIu64 "  %8" PRIu64 "\n", row->pid,
-	       status_state(row), age(buf, row->value[0]), row->value[1], row->uid, row->value[2],
+	       status_state(row), status_age(buf, row->value[0]), row->value[1], row->uid, row->value[2],
 	       row->value[3]);
 }
 
@@ -61,7 +60,7 @@ static void print_session(const struct row *row)
 	char buf[24];
 
 	printf("  %8u  %-11s  %8s  %14" PRIu64 "  %14" PRIu64 "  %9" PRIu64 "\n", row->pid,
-	       status_state(row), age(buf, row->value[0]), row->value[1], row->value[2],
+	       status_state(row), status_age(buf, row->value[0]), row->value[1], row->value[2],
 	       row->value[3]);
 }
 

@@ -285,6 +285,15 @@ bool policy_has_badge(const struct policy *policy, uint32_t badge)
 	return badge == 0 ? policy->conf->badge_count == 0 : conf_badge(policy->conf, badge) != NULL;
 }
 
+bool policy_is_admin(const struct policy *policy, uint32_t badge, uint32_t uid, uint32_t own_uid)
+{
+	const struct conf_badge *named = badge ? conf_badge(policy->conf, badge) : NULL;
+
+	if (badge)
+		return named && conf_number(policy->conf, named, SETTING_admin);
+	return policy->conf->badge_count == 0 && (uid == 0 || uid == own_uid);
+}
+
 char *policy_badge_name(const struct policy *policy, uint32_t badge, uint32_t uid,
 			char dst[LIMIT_BADGE + 1])
 {

@@ -55,6 +55,12 @@ char *policy_folder(const struct options *options, char *dst, size_t size);
 /* Whether there are workers with this badge: 0, each user's own, is there when no other is. */
 bool policy_has_badge(const struct policy *policy, uint32_t badge);
 
+/*
+ * Whether this user with this badge may administer the daemon: as configured; without any badges, root and
+ * OWN_UID, the daemon's own user.
+ */
+bool policy_is_admin(const struct policy *policy, uint32_t badge, uint32_t uid, uint32_t own_uid);
+
 /* What a badge is called for a user: as configured, or "uid:1000".  Returns DST. */
 char *policy_badge_name(const struct policy *policy, uint32_t badge, uint32_t uid,
 			char dst[LIMIT_BADGE + 1]);

@@ -81,7 +81,7 @@ static void send_workers(const struct asking *asking)
 	TAILQ_FOREACH(worker, &asking->supervisor->workers.list, next) {
 		const struct process *process = worker->process;
 		struct row row = { .state = (uint32_t)worker->state, .uid = worker->uid,
-				   .badge = worker->badge };
+				   .badge = worker->badge, .worker = worker->serial };
 
 		if (worker->state != ROW_STATE_RUNNING && worker->state != ROW_STATE_DRAINING)
 			continue;
@@ -147,7 +147,9 @@ int status_on_ask(struct chan *chan, struct msg *msg)
 	if ((worker->state != ROW_STATE_RUNNING && worker->state != ROW_STATE_DRAINING) ||
 	    worker->uid != ask->uid)
 		return -EPERM;
-	asking.sees_all = ask->uid == 0 || ask->uid == process->supervisor->uid;
+	asking.sees_all = ask->uid == 0 || ask->uid == process->supervisor->uid ||
+			  policy_is_admin(&process->supervisor->policy, worker->badge, worker->uid,
+					  process->supervisor->uid);
 	send_roles(&asking);
 	send_workers(&asking);
 	send_waiting(&asking);

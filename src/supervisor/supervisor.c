@@ -22,6 +22,8 @@ chan_handler *const supervisor_handlers[MSG_COUNT] = {
 	[MSG_WORKER_RETIRE] = wishes_on_retire,
 	[MSG_RESOLVER_CHECK] = resolver_on_check,
 	[MSG_STATUS_ASK] = status_on_ask,
+	[MSG_QUESTION] = questions_on_question,
+	[MSG_SESSION_ROW] = questions_on_row,
 	[MSG_CONNECTOR_WANTED] = workers_on_connector_wanted,
 	[MSG_PEER_WANTED] = peers_on_wanted,
 };
@@ -99,20 +101,16 @@ static void on_deadline(evutil_socket_t fd unused_, short what unused_, void *ar
 }
 
 /* New sessions see what is new; of those that are open, the roles end what is forbidden now. */
-static void reload(struct supervisor *supervisor)
+static int reload(struct supervisor *supervisor, struct conf_errors *errors)
 {
 	struct policy policy = POLICY_NONE;
-	struct conf_errors errors;
-	int r;
+	int r = policy_load(supervisor->options, &supervisor->policy, &policy, errors);
 
-	conf_errors_init(&errors);
-	r = policy_load(supervisor->options, &supervisor->policy, &policy, &errors);
-	policy_log_errors(&errors);
-	conf_errors_deinit(&errors);
+	policy_log_errors(errors);
 	if (r < 0) {
 		log_event(LOG_L_ERROR, "the old configuration is kept",
 			  { FIELD_ERROR, r == -EINVAL ? "the new one has errors" : strerror(-r) });
-		return;
+		return r;
 	}
 	policy.trust.generation = supervisor->policy.trust.generation + 1;
 	policy_deinit(&supervisor->policy);
@@ -124,18 +122,29 @@ static void reload(struct supervisor *supervisor)
 		policy_send_frontdoor(&supervisor->policy, &supervisor->frontdoor.process->chan);
 	workers_send_policy(&supervisor->workers);
 	policy_log_trust(&supervisor->policy);
+	return 0;
+}
+
+int supervisor_reload(struct supervisor *supervisor, struct conf_errors *errors)
+{
+	int r;
+
+	if (supervisor->phase == PHASE_STOPPING)
+		return -ESHUTDOWN;
+	notify_reloading();
+	r = reload(supervisor, errors);
+	if (supervisor->phase == PHASE_RUNNING)
+		notify_ready(supervisor->workers.running);
+	return r;
 }
 
 static void on_reload(evutil_socket_t signal_number unused_, short what unused_, void *arg)
 {
-	struct supervisor *supervisor = arg;
+	struct conf_errors errors;
 
-	if (supervisor->phase == PHASE_STOPPING)
-		return;
-	notify_reloading();
-	reload(supervisor);
-	if (supervisor->phase == PHASE_RUNNING)
-		notify_ready(supervisor->workers.running);
+	conf_errors_init(&errors);
+	(void)supervisor_reload(arg, &errors); /* the log has said what is wrong */
+	conf_errors_deinit(&errors);
 }
 
 static void on_child(evutil_socket_t signal_number unused_, short what unused_, void *arg)
@@ -185,6 +194,7 @@ static void end(struct supervisor *supervisor)
 {
 	listener_close(&supervisor->listener);
 	process_end_all(supervisor);
+	questions_deinit(&supervisor->questions);
 	workers_deinit(&supervisor->workers);
 	station_deinit(&supervisor->frontdoor);
 	station_deinit(&supervisor->connector);

@@ -8,6 +8,7 @@
  *   station.c     frontdoor and connector: one of each, always
  *   workers.c     one for each user, and a spare; wishes.c gives them out, badge.c says whose
  *   process.c     any one process; spawn.c forks and execs it; rolelog.c what it has to say
+ *   questions.c   what administrators and users ask for; status.c what everybody may know
  *   policy.c      the configuration, and each role's slice of it
  *   trustfile.c, resolver.c, peers.c   what the roles need of files
  */
@@ -22,6 +23,7 @@
 #include "supervisor/output.h"
 #include "supervisor/policy.h"
 #include "supervisor/process.h"
+#include "supervisor/questions.h"
 #include "supervisor/resolver.h"
 #include "supervisor/spawn.h"
 #include "supervisor/station.h"
@@ -56,6 +58,7 @@ struct supervisor {
 	LIST_HEAD(, process) processes;
 	struct station frontdoor, connector;
 	struct workers workers;
+	struct questions questions;
 	uint64_t counts[COUNTER_COUNT]; /* what processes that are over had counted */
 };
 
@@ -67,6 +70,12 @@ int supervisor_add_events(struct supervisor *supervisor);
 
 /* What every role can send us, by message type. */
 extern chan_handler *const supervisor_handlers[MSG_COUNT];
+
+/*
+ * Read configuration and files again.  What is wrong with them, all of it, goes to ERRORS and to the log, and
+ * everything stays as it was.  0, -EINVAL, or -errno.
+ */
+int supervisor_reload(struct supervisor *supervisor, struct conf_errors *errors);
 
 /* A role is ready, or a worker is over: perhaps all are. */
 void supervisor_check(struct supervisor *supervisor);

@@ -127,6 +127,7 @@ static void on_over(struct process *process)
 	char reason[128];
 
 	process_reason(process, reason, sizeof(reason));
+	questions_forget(supervisor, worker);
 	TAILQ_REMOVE(&workers->list, worker, next);
 	if (workers->spare == worker)
 		workers->spare = NULL; /* also while we stop: a status may still be asked for */

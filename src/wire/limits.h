@@ -168,6 +168,13 @@
 /* Clients accepted before the channels get a turn. */
 #define LIMIT_ACCEPT_BATCH 32
 
+/* Sessions in one part of a list of them: a list is asked for part by part, so that no queue grows. */
+#define LIMIT_LIST 32
+
+/* Questions of one worker that others have not answered yet, and how long they may take. */
+#define LIMIT_QUESTIONS_OPEN 8
+#define LIMIT_ANSWER_MS      1000
+
 /* Messages handled from one channel before the others get a turn. */
 #define LIMIT_CHAN_BATCH 32
 
@@ -176,6 +183,8 @@
 #define LIMIT_CIPHERS 511 /* the names in ciphers.def have 248 in all */
 #define LIMIT_TEXT    255 /* an error text, a log text */
 #define LIMIT_BADGE   63  /* a badge's name */
+#define LIMIT_ROW     1023 /* a row of an answer: some strings, each with its NUL */
+#define LIMIT_SESSION_ROW 959 /* to which the supervisor adds the badge, with its NUL */
 #define LIMIT_PINS    32  /* keys of a few servers or CAs, and those that they will have next */
 #define LIMIT_PINS_BYTES (LIMIT_PINS * 32)
 #define LIMIT_UNIT    255 /* the name of a systemd unit, as systemd has it */

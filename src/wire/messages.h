@@ -264,7 +264,17 @@ enum row_kind {
 	ROW_COUNTER = 3, /* value[0]; tail: its name */
 	ROW_SESSION = 4, /* uid, pid of the client, state; value: age in ms, bytes read, bytes
 	                    written, ring bytes; tail: host:port */
+	ROW_LISTED = 5,  /* of ASK_SESSIONS: worker, uid, badge, pid of the client, state; value: age in ms,
+	                    bytes read, bytes written, its number; tail: badge, host:port, address */
+	ROW_BADGE = 6,   /* badge, uid if it is that user's own, state: is it admin; value: workers,
+	                    clients, sessions; tail: its name */
+	ROW_TEXT = 7,    /* tail: an error of ASK_RELOAD */
 };
+
+/*
+ * In ROW_END, when it answers an ASK: value: enum tlsb_error, and for ASK_SESSIONS where the next part
+ * begins: its worker (0: that was all) and below which number.  tail: a text for a person, or "".
+ */
 
 enum row_state {
 	ROW_STATE_STARTING = 0,
@@ -281,12 +291,44 @@ struct row {
 	uint32_t uid;
 	uint32_t pid;
 	uint32_t badge; /* of a worker: its number; 0: the user's own */
-	uint32_t reserved;
+	uint32_t worker; /* which: a number that no other one has, as long as the daemon lives */
 	uint64_t value[4];
 };
 
 struct msg_status_row {
 	uint64_t tag;
+	struct row row;
+};
+
+enum ask_kind {
+	ASK_SESSIONS = 1, /* a part of the list: from WORKER on, its sessions with numbers below SESSION */
+	ASK_KILL = 2,     /* SESSION of WORKER */
+	ASK_BADGES = 3,
+	ASK_RELOAD = 4,
+};
+
+/* Who asks is whoever has the badge of the worker's channel. */
+struct msg_question {
+	uint64_t tag; /* comes back in the STATUS_ROWs that answer it */
+	uint32_t what; /* the rest as in ASK */
+	uint32_t worker;
+	uint64_t session;
+};
+
+/* LIMIT_LIST of the sessions with numbers below that one, from the highest on. */
+struct msg_sessions {
+	uint64_t id; /* comes back in the SESSION_ROWs */
+	uint64_t below;
+};
+
+struct msg_session_kill {
+	uint64_t id; /* comes back in the one SESSION_ROW that answers it */
+	uint64_t number;
+};
+
+/* ROW_LISTED, without what the supervisor knows; at last ROW_END. */
+struct msg_session_row {
+	uint64_t id;
 	struct row row;
 };
 
@@ -320,6 +362,12 @@ struct msg_refused {
 
 struct msg_row {
 	struct row row;
+};
+
+struct msg_ask {
+	uint32_t what; /* enum ask_kind */
+	uint32_t worker;
+	uint64_t session;
 };
 
 /* tail: the next bytes of the program's own CA certificates. */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "tlsbroker.h"
+#include "worker/listing.h"
 #include "worker/session.h"
 #include "worker/state.h"
 
@@ -170,7 +171,7 @@ static void send_row(struct client *client, const struct row *row, const char *n
 {
 	struct msg_row body = { .row = *row };
 
-	chan_send(&client->chan, CLIENT_MSG_ROW, &body, name, MIN(len, (size_t)LIMIT_TEXT), NULL);
+	chan_send(&client->chan, CLIENT_MSG_ROW, &body, name, MIN(len, (size_t)LIMIT_ROW), NULL);
 }
 
 static void send_session_row(struct client *client, const struct session *session)
@@ -178,8 +179,7 @@ static void send_session_row(struct client *client, const struct session *sessio
 	const char *server = session->server ? session->server : "";
 	struct row row = {
 		.kind = ROW_SESSION,
-		.state = session->stage >= STAGE_OPEN ? STATE_ESTABLISHED :
-			 session->stage == STAGE_HANDSHAKE ? STATE_CONNECTED : STATE_OPENING,
+		.state = listing_state(session),
 		.uid = client->worker->uid,
 		.pid = session->client_pid,
 		.value = { clock_ms() - session->born_ms, session->bytes_read,
@@ -207,6 +207,21 @@ static void send_sessions(struct client *client)
 	}
 	client->status_below = 0;
 	chan_send_body(&worker->child->supervisor, MSG_STATUS_ASK, &ask);
+}
+
+/* Whether that may be told, and what it is, is the supervisor's to say. */
+static int on_ask(struct chan *chan, struct msg *msg)
+{
+	const struct msg_ask *body = msg->body;
+	struct client *client = chan->owner;
+	struct msg_question question = { .what = body->what, .worker = body->worker,
+					.session = body->session };
+
+	if (client->status_tag != 0)
+		return -EALREADY; /* one question at a time */
+	question.tag = client->status_tag = ++client->worker->status_tags;
+	chan_send_body(&client->worker->child->supervisor, MSG_QUESTION, &question);
+	return 0;
 }
 
 static void on_drained(struct chan *chan)
@@ -241,6 +256,7 @@ chan_handler *const client_handlers[CLIENT_MSG_COUNT] = {
 	[CLIENT_MSG_LIFELINE] = on_lifeline,
 	[CLIENT_MSG_SESSION] = on_session,
 	[CLIENT_MSG_STATUS] = on_status,
+	[CLIENT_MSG_ASK] = on_ask,
 	[CLIENT_MSG_CA] = session_on_ca,
 	[CLIENT_MSG_CONNECT] = session_on_connect,
 	[CLIENT_MSG_BELL] = session_on_bell,

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "tlsbroker.h"
 #include "worker/client.h"
+#include "worker/listing.h"
 #include "worker/review.h"
 #include "worker/session.h"
 #include "worker/state.h"
@@ -445,6 +446,8 @@ static chan_handler *const supervisor_handlers[MSG_COUNT] = {
 	[MSG_POLICY] = on_policy,
 	[MSG_TRUST] = on_trust,
 	[MSG_STATUS_ROW] = on_status_row,
+	[MSG_SESSIONS] = listing_on_sessions,
+	[MSG_SESSION_KILL] = listing_on_kill,
 };
 
 const struct child_ops worker_ops = {

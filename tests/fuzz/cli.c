@@ -65,7 +65,7 @@ static void info(struct input *input)
 
 static void status(struct input *input, int (*print)(const struct status *status))
 {
-	struct status status = { .socket = "/run/tlsbroker/tlsbroker.sock" };
+	struct status status = { .fd = -1, .socket = "/run/tlsbroker/tlsbroker.sock" };
 	enum progress progress = MORE;
 	struct packet_space space;
 	int fd = stage_fd();
@@ -79,7 +79,7 @@ static void status(struct input *input, int (*print)(const struct status *status
 	}
 	must(status.count <= MOST_MESSAGES);
 	must(print(&status) == 0);
-	free(status.rows);
+	status_deinit(&status);
 	close(fd);
 }
 

@@ -179,6 +179,11 @@ static bool make(struct mutant *mutant, const struct msg_context *ctx, uint32_t 
 {
 	const struct msg_status_ask ask = { .tag = testing_random(seed), .uid = GOOD_UID + 1 };
 	const struct msg_log body = { .level = LOG_L_INFO };
+	const struct msg_question question = { .tag = ask.tag, .what = testing_random(seed) % 6,
+					       .worker = testing_random(seed) % 4, .session = 1 };
+	const struct msg_session_row row = { .id = testing_random(seed) % 4,
+					     .row.kind = testing_random(seed) % 2 ? ROW_LISTED
+										  : ROW_END };
 	/* A text, and fields: its rule, the uid. */
 	static const char tail[] = "broke\n\x1b[2J\0" "\x10" "none\0" "\x04" "1000";
 
@@ -188,6 +193,10 @@ static bool make(struct mutant *mutant, const struct msg_context *ctx, uint32_t 
 		mutant_init(mutant, ctx, type, &body, tail, sizeof(tail));
 	else if (type == MSG_STATUS_ASK)
 		mutant_init(mutant, ctx, type, &ask, NULL, 0);
+	else if (type == MSG_QUESTION)
+		mutant_init(mutant, ctx, type, &question, NULL, 0);
+	else if (type == MSG_SESSION_ROW)
+		mutant_init(mutant, ctx, type, &row, "h:1", 4);
 	else
 		return false;
 	return true;
@@ -206,6 +215,7 @@ static bool is_in_its_power(const struct mutant *mutant)
 static int judge(const struct mutant *mutant, const struct taken *taken)
 {
 	const struct msg_status_ask *ask = (const void *)(mutant->bytes + 8);
+	const struct msg_session_row *row = (const void *)(mutant->bytes + 8);
 	enum msg_rule rule = mutant_rule(mutant);
 
 	if (rule != RULE_NONE || mutant_is_end(mutant))
@@ -217,6 +227,10 @@ static int judge(const struct mutant *mutant, const struct taken *taken)
 		if (taken->worker.state != ROW_STATE_RUNNING || ask->uid != taken->worker.uid)
 			return RULE_CONTENT;
 		return RULE_NONE;
+	case MSG_SESSION_ROW: /* nobody has asked: that alone is no crime */
+		return row->row.kind == ROW_LISTED || row->row.kind == ROW_END ? RULE_NONE
+									       : RULE_CONTENT;
+	case MSG_QUESTION:
 	case MSG_CONNECTOR_WANTED:
 		return taken->worker.state == ROW_STATE_RUNNING ? RULE_NONE : RULE_CONTENT;
 	default:

@@ -40,12 +40,21 @@ static void mistakes_are_named(void **state unused_)
 		const char *words[MOST_WORDS];
 		const char *named;
 	} mistakes[] = {
-		{ { NULL }, "say what to do: connect HOST:PORT, or status" },
+		{ { NULL }, "say what to do: connect HOST:PORT, status, or another command" },
 		{ { "dance" }, "dance: unknown command" },
 		{ { "connect" }, "say where to: HOST:PORT" },
 		{ { "connect", "a:1", "b:2" }, "one HOST:PORT only" },
 		{ { "connect", "a" }, "a: no port" },
-		{ { "status", "a:1" }, "a:1: status takes no operand" },
+		{ { "status", "a:1" }, "a:1: this command takes no operand" },
+		{ { "kill" }, "say which session" },
+		{ { "kill", "1.1", "1.2" }, "one session only" },
+		{ { "kill", "17" }, "17: a session is two numbers" },
+		{ { "kill", "0.1" }, "0.1: a session is two numbers" },
+		{ { "kill", "1.x" }, "1.x: a session is two numbers" },
+		{ { "kill", "1.4294967296" }, "1.4294967296: a session is two numbers" },
+		{ { "kill", "" }, "a session is two numbers" },
+		{ { "reload", "now" }, "now: this command takes no operand" },
+		{ { "sessions", "-v" }, "--verbose: not an option of this command" },
 		{ { "connect", "--nonsense", "a:1" }, "--nonsense: unknown option" },
 		{ { "connect", "-4x", "a:1" }, "-x: unknown option" },
 		{ { "connect", "--ca" }, "--ca: this option needs an argument" },

@@ -156,6 +156,7 @@ static inline void rig_deinit(struct rig *rig)
 		event_free(process->process.timer);
 		fd_close(process->far);
 	}
+	questions_deinit(&rig->supervisor.questions);
 	workers_deinit(&rig->supervisor.workers);
 	station_deinit(&rig->supervisor.frontdoor);
 	station_deinit(&rig->supervisor.connector);
