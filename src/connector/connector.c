@@ -141,6 +141,7 @@ static void stop(struct child *child)
 	names_deinit(&connector->names);
 	destinations_deinit(&connector->destinations);
 	destinations_deinit(&connector->coming);
+	paces_deinit(&connector->paces);
 	free(connector);
 	child->state = NULL;
 }

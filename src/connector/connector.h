@@ -7,6 +7,7 @@
  *   names.c       hosts file, resolv.conf, cache       lookup.c    one name
  *   question.c    one question to the name servers     nameserver.c   c-ares
  *   destinations.c   where a badge may connect to
+ *   pace.c        how many sessions a badge begins
  *   eyeballs.c    racing connections                   explain.c   why it failed
  *   address.c, hosts.c, resolvconf.c: parsers          namecache.c
  */
@@ -16,6 +17,7 @@
 #include "connector/destinations.h"
 #include "connector/dialler.h"
 #include "connector/names.h"
+#include "connector/pace.h"
 #include "role/role.h"
 
 extern const struct child_ops connector_ops;
@@ -26,6 +28,7 @@ struct connector {
 	struct destinations destinations, coming; /* in force; and those that are on their way */
 	LIST_HEAD(, dialler) diallers;
 	unsigned dialler_count;
+	struct paces paces;
 	bool draining;
 };
 

@@ -16,7 +16,8 @@ void destinations_deinit(struct destinations *destinations)
 
 int destinations_begin(struct destinations *ret, const struct msg_destination_rules *body)
 {
-	struct destinations coming = { .expected = body->count };
+	struct destinations coming = { .expected = body->count,
+				       .max_rate = body->max_session_rate };
 
 	if (body->count > LIMIT_BADGES)
 		return -EBADMSG;
@@ -50,6 +51,7 @@ int destinations_add(struct destinations *destinations, const struct msg *msg)
 		.badge = body->badge,
 		.restricted = (body->flags & DESTINATION_RESTRICTED) != 0,
 		.has_private = (body->flags & DESTINATION_MAY_BE_PRIVATE) != 0,
+		.max_rate = body->max_session_rate,
 		.count = body->count,
 	};
 	uint32_t at = 0;
@@ -86,6 +88,15 @@ int destinations_find(const struct destinations *destinations, uint32_t badge,
 		return 0;
 	}
 	return -EACCES;
+}
+
+uint32_t destinations_rate(const struct destinations *destinations, uint32_t badge)
+{
+	for (unsigned i = 0; badge != 0 && i < destinations->count; i++) {
+		if (destinations->list[i].badge == badge)
+			return destinations->list[i].max_rate;
+	}
+	return badge == 0 ? destinations->max_rate : 0;
 }
 
 bool reach_has_name(const struct reach *reach, const char *host, const char *name, uint16_t port)

@@ -1,5 +1,5 @@
 /*
- * Where each badge may connect to: the supervisor's rules.  A badge is known by the number that came
+ * Where each badge may connect to, and how often: the supervisor's rules.  A badge is known by the number that came
  * with its worker's channel; number 0, a user's own, may connect to wherever the user could.
  *
  * A name that is in the rules stands for the server that proves to have it: only a dial that is to be
@@ -20,6 +20,7 @@ struct reach {
 	char name[LIMIT_BADGE + 1];
 	bool restricted;  /* else to anywhere */
 	bool has_private; /* names may lead to private addresses */
+	uint32_t max_rate; /* sessions that a user may begin in a second; 0: any number */
 	unsigned count;
 	struct destination *rules;
 };
@@ -28,6 +29,7 @@ struct destinations {
 	struct reach *list;
 	unsigned count;
 	unsigned expected; /* so many will it be */
+	uint32_t max_rate; /* of badge 0 */
 };
 
 /* All zero is fine. */
@@ -47,6 +49,9 @@ static inline bool destinations_are_complete(const struct destinations *destinat
 /* What this badge may reach.  0, *ret is NULL: everything.  -EACCES: nobody knows this badge. */
 int destinations_find(const struct destinations *destinations, uint32_t badge,
 		      const struct reach **ret);
+
+/* How many sessions of a user with this badge may begin in a second; 0: any number. */
+uint32_t destinations_rate(const struct destinations *destinations, uint32_t badge);
 
 /* Whether HOST, which is to be verified as NAME, may be dialled by name. */
 bool reach_has_name(const struct reach *reach, const char *host, const char *name, uint16_t port);

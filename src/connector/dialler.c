@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "connector/connector.h"
@@ -93,6 +94,21 @@ static void refuse(struct dialler *dialler, uint64_t id, enum tlsb_error error)
 	dialler_send_failed(dialler, id, &why);
 }
 
+/* Whether this user may begin no session more in this second; he hears so. */
+static bool is_too_fast(struct dialler *dialler, uint64_t id)
+{
+	uint32_t rate = destinations_rate(&dialler->connector->destinations, dialler->badge);
+	struct explained why;
+
+	if (pace_take(dialler->pace, rate, clock_ms()) == 0)
+		return false;
+	explain_as(&why, TLSB_E_QUOTA,
+		   "max-sessions-per-second: this user began %u sessions within a second; the limit is %u",
+		   rate, rate);
+	dialler_send_failed(dialler, id, &why);
+	return true;
+}
+
 static int on_dial(struct chan *chan, struct msg *msg)
 {
 	struct dialler *dialler = chan->owner;
@@ -104,6 +120,8 @@ static int on_dial(struct chan *chan, struct msg *msg)
 	if (r < 0)
 		return r;
 	counters_add(dialler->connector->child->counters, COUNTER_dials, 1);
+	if (is_too_fast(dialler, body->id))
+		return 0;
 	dial = dialler->waiting_count < LIMIT_DIALS_QUEUED ? dial_new(dialler, body, host, name) :
 							     NULL;
 	if (!dial || dialler->connector->draining) {
@@ -188,9 +206,11 @@ int dialler_new(struct connector *connector, int fd, const struct msg_worker_cha
 	struct dialler *dialler = calloc(1, sizeof(*dialler));
 	int r = -ENOMEM;
 
-	if (dialler)
+	if (dialler) {
 		dialler->turn = event_new(connector->child->base, -1, 0, on_turn, dialler);
-	if (dialler && dialler->turn)
+		dialler->pace = pace_get(&connector->paces, whose->uid, whose->badge, clock_ms());
+	}
+	if (dialler && dialler->turn && dialler->pace)
 		r = chan_init(&dialler->chan, connector->child->base, fd_steal(&fd),
 			      &internal_messages, ROLE_CONNECTOR, ROLE_WORKER, RUN, handlers,
 			      on_gone, dialler);
@@ -198,6 +218,8 @@ int dialler_new(struct connector *connector, int fd, const struct msg_worker_cha
 		fd_close(fd);
 		if (dialler && dialler->turn)
 			event_free(dialler->turn);
+		if (dialler && dialler->pace)
+			pace_release(dialler->pace);
 		free(dialler);
 		return r;
 	}
@@ -231,6 +253,7 @@ void dialler_free(struct dialler *dialler)
 	}
 	chan_deinit(&dialler->chan);
 	event_free(dialler->turn);
+	pace_release(dialler->pace);
 	LIST_REMOVE(dialler, next);
 	dialler->connector->dialler_count--;
 	free(dialler);

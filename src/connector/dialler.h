@@ -17,6 +17,7 @@
 
 struct dial;
 struct explained;
+struct pace;
 
 struct dialler {
 	LIST_ENTRY(dialler) next;
@@ -25,6 +26,7 @@ struct dialler {
 	uint32_t uid;   /* for the log */
 	uint32_t pid;   /* of its worker, which has one channel at a time */
 	uint32_t badge; /* whose destinations it has */
+	struct pace *pace; /* of this user with this badge */
 	TAILQ_HEAD(, dial) waiting, running;
 	unsigned waiting_count, running_count;
 	unsigned attempts;  /* sockets that its dials are connecting */

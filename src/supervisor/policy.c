@@ -339,7 +339,6 @@ int policy_send_worker(const struct policy *policy, uint32_t number, struct chan
 		.version_min = (uint16_t)conf_number(conf, badge, SETTING_min_version),
 		.flags = flags_of(conf, badge),
 		.max_sessions = (uint32_t)conf_number(conf, badge, SETTING_max_sessions),
-		.max_session_rate = (uint32_t)conf_number(conf, badge, SETTING_max_session_rate),
 		.idle_s = (uint32_t)conf_number(conf, badge, SETTING_idle_timeout),
 		.lifetime_s = (uint32_t)conf_number(conf, badge, SETTING_max_lifetime),
 		.max_memory = conf_number(conf, badge, SETTING_max_memory),
@@ -407,6 +406,7 @@ static void send_destinations(const struct conf *conf, const struct conf_badge *
 					     ? DESTINATION_MAY_BE_PRIVATE
 					     : 0)),
 		.name_len = (uint16_t)strlen(badge->name),
+		.max_session_rate = (uint32_t)conf_number(conf, badge, SETTING_max_session_rate),
 	};
 	char tail[LIMIT_TAIL], *at = mempcpy(tail, badge->name, body.name_len);
 
@@ -419,7 +419,10 @@ static void send_destinations(const struct conf *conf, const struct conf_badge *
 void policy_send_connector(const struct policy *policy, struct chan *connector)
 {
 	const struct conf *conf = policy->conf;
-	const struct msg_destination_rules body = { .count = conf->badge_count };
+	const struct msg_destination_rules body = {
+		.count = conf->badge_count,
+		.max_session_rate = (uint32_t)conf_number(conf, NULL, SETTING_max_session_rate),
+	};
 
 	chan_send_body(connector, MSG_DESTINATION_RULES, &body);
 	for (unsigned i = 0; i < conf->badge_count; i++)

@@ -158,13 +158,12 @@ enum policy_flags {
 struct msg_policy {
 	uint64_t max_memory; /* bytes of rings */
 	uint32_t max_sessions;
-	uint32_t max_session_rate; /* in a second; 0: not limited */
 	uint32_t idle_s;     /* without data, then a session is ended; 0: never */
 	uint32_t lifetime_s; /* the same since it began */
 	uint16_t version_min;
 	uint16_t flags;
 	uint16_t pin_count;
-	uint16_t reserved;
+	uint16_t reserved[3];
 };
 
 /* fd: the index of the trust bundle (trust/index.h), sealed. */
@@ -181,7 +180,7 @@ struct msg_trust {
 /* Where badges may connect to: so many DESTINATION_RULEs follow, and then replace all earlier ones. */
 struct msg_destination_rules {
 	uint32_t count;
-	uint32_t reserved;
+	uint32_t max_session_rate; /* of a user, when there is no badge; 0: not limited */
 };
 
 enum destination_flags {
@@ -196,7 +195,7 @@ struct msg_destination_rule {
 	uint32_t count;
 	uint16_t flags;
 	uint16_t name_len;
-	uint32_t reserved;
+	uint32_t max_session_rate; /* of a user; 0: not limited */
 };
 
 /* tail: the host, a name or a literal; then the name to verify, if that is another one. */

@@ -13,7 +13,7 @@ static const char *step_of(const struct session *session, uint32_t code)
 	case STAGE_SETUP:
 		return "request";
 	case STAGE_DIALLING:
-		if (code == TLSB_E_POLICY)
+		if (code == TLSB_E_POLICY || code == TLSB_E_QUOTA)
 			return "request"; /* it was not even begun */
 		return session->looking_up ? "lookup" : "connect";
 	case STAGE_HANDSHAKE:

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 
 #include "base/macros.h"
@@ -18,50 +17,25 @@ void quota_init(struct quota *quota, uint64_t files)
 	*quota = (struct quota){
 		.files_max = (uint32_t)MIN(sessions, (uint64_t)LIMIT_SESSIONS_PER_UID),
 	};
-	quota_set(quota, LIMIT_SESSIONS_PER_UID, LIMIT_RING_BYTES_PER_UID, 0);
+	quota_set(quota, LIMIT_SESSIONS_PER_UID, LIMIT_RING_BYTES_PER_UID);
 }
 
 _Static_assert(2 * (uint64_t)LIMIT_RING_MIN * LIMIT_SESSIONS_PER_UID <= LIMIT_RING_BYTES_PER_UID,
 	       "every session that is allowed can have the smallest rings");
 
-void quota_set(struct quota *quota, uint32_t sessions, uint64_t ring_bytes, uint32_t rate)
+void quota_set(struct quota *quota, uint32_t sessions, uint64_t ring_bytes)
 {
 	uint64_t smallest = ring_bytes / (2 * (uint64_t)LIMIT_RING_MIN);
 
 	quota->ring_max = ring_bytes;
-	quota->rate_max = rate;
 	quota->sessions_max = (uint32_t)MIN((uint64_t)MIN(sessions, quota->files_max), smallest);
 }
 
-/* Sessions that began in this second, or in one that is over. */
-static uint32_t rate_now(const struct quota *quota, uint64_t now_ms)
-{
-	return now_ms - quota->rate_since_ms < 1000 ? quota->rate : 0;
-}
-
-static bool is_too_fast(const struct quota *quota, uint64_t now_ms)
-{
-	return quota->rate_max > 0 && rate_now(quota, now_ms) >= quota->rate_max;
-}
-
-static void count_rate(struct quota *quota, uint64_t now_ms)
-{
-	if (now_ms - quota->rate_since_ms >= 1000) {
-		quota->rate = 0;
-		quota->rate_since_ms = now_ms;
-	}
-	quota->rate++;
-}
-
-char *quota_reason(const struct quota *quota, uint64_t now_ms, char *dst, size_t size)
+char *quota_reason(const struct quota *quota, char *dst, size_t size)
 {
 	uint64_t smallest = quota->ring_max / (2 * (uint64_t)LIMIT_RING_MIN);
 
-	if (quota->sessions < quota->sessions_max && is_too_fast(quota, now_ms))
-		snprintf(dst, size,
-			 "max-sessions-per-second: this user began %u sessions within a second; the "
-			 "limit is %u", rate_now(quota, now_ms), quota->rate_max);
-	else if (quota->sessions >= quota->sessions_max && quota->sessions < smallest)
+	if (quota->sessions >= quota->sessions_max && quota->sessions < smallest)
 		snprintf(dst, size, "max-sessions: this user has %u sessions open; the limit is %u",
 			 quota->sessions, quota->sessions_max);
 	else
@@ -71,12 +45,12 @@ char *quota_reason(const struct quota *quota, uint64_t now_ms, char *dst, size_t
 	return dst;
 }
 
-int quota_take_session(struct quota *quota, uint64_t now_ms, uint32_t *ret_capacity)
+int quota_take_session(struct quota *quota, uint32_t *ret_capacity)
 {
 	uint32_t capacity = LIMIT_RING_MAX;
 	uint64_t edge = quota->ring_max / 2, kept;
 
-	if (quota->sessions >= quota->sessions_max || is_too_fast(quota, now_ms))
+	if (quota->sessions >= quota->sessions_max)
 		return -EMFILE;
 	/* The smallest rings, for each session that may still come after this one. */
 	kept = 2 * (uint64_t)LIMIT_RING_MIN * (quota->sessions_max - quota->sessions - 1);
@@ -88,7 +62,6 @@ int quota_take_session(struct quota *quota, uint64_t now_ms, uint32_t *ret_capac
 	/* Only when the policy has become tighter than what is there. */
 	if (quota->ring_bytes + 2 * (uint64_t)capacity > quota->ring_max)
 		return -EMFILE;
-	count_rate(quota, now_ms);
 	quota->sessions++;
 	quota->ring_bytes += 2 * (uint64_t)capacity;
 	*ret_capacity = capacity;

@@ -12,21 +12,17 @@ struct quota {
 	uint32_t sessions, sessions_max;
 	uint32_t files_max; /* sessions for which there are descriptors */
 	uint64_t ring_bytes, ring_max;
-	uint32_t rate_max;   /* sessions that may begin in a second; 0: any number */
-	uint32_t rate;       /* that did, */
-	uint64_t rate_since_ms; /* since then */
 	uint64_t ca_bytes;
 };
 
 /* FILES: the process's limit of descriptors, two of which every session needs. */
 void quota_init(struct quota *quota, uint64_t files);
 
-/* What the policy allows: SESSIONS at once, RING_BYTES of memory, RATE new sessions in a second (0: any
- * number).  What is there already stays. */
-void quota_set(struct quota *quota, uint32_t sessions, uint64_t ring_bytes, uint32_t rate);
+/* What the policy allows: SESSIONS at once, RING_BYTES of memory.  What is there already stays. */
+void quota_set(struct quota *quota, uint32_t sessions, uint64_t ring_bytes);
 
 /* Why there is no room for one more session, for a person.  Returns DST. */
-char *quota_reason(const struct quota *quota, uint64_t now_ms, char *dst, size_t size);
+char *quota_reason(const struct quota *quota, char *dst, size_t size);
 
 /*
  * Room for one more session: *ret_capacity is how large its rings may be.  The first half of the
@@ -34,7 +30,7 @@ char *quota_reason(const struct quota *quota, uint64_t now_ms, char *dst, size_t
  * so on, as long as what is left gives every session that may still come the smallest ones: many
  * sessions get slower rings rather than none.  0 or -EMFILE.
  */
-int quota_take_session(struct quota *quota, uint64_t now_ms, uint32_t *ret_capacity);
+int quota_take_session(struct quota *quota, uint32_t *ret_capacity);
 void quota_give_session(struct quota *quota, uint32_t capacity);
 
 /* LEN more bytes of CA certificates from a program.  0 or -EMFILE. */

@@ -195,7 +195,7 @@ static void refuse_new(struct session *session, int error)
 
 	if (error == -EMFILE) {
 		refused.error = TLSB_E_QUOTA;
-		quota_reason(&worker->quota, session->born_ms, text, sizeof(text));
+		quota_reason(&worker->quota, text, sizeof(text));
 	}
 	if (session->chan.owner)
 		(void)msg_send(session->chan.fd, &client_messages, CLIENT_MSG_REFUSED, &refused,
@@ -231,7 +231,7 @@ int session_new(struct worker *worker, struct client *client, int fd)
 	if (r == 0)
 		r = slots_add(&worker->sessions, session, &session->id);
 	if (r == 0) {
-		r = quota_take_session(&worker->quota, session->born_ms, &session->capacity);
+		r = quota_take_session(&worker->quota, &session->capacity);
 		if (r < 0)
 			slots_remove(&worker->sessions, session->id);
 	}

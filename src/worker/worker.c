@@ -342,8 +342,7 @@ static int on_policy(struct chan *chan, struct msg *msg)
 
 	if (r < 0)
 		return r;
-	quota_set(&worker->quota, policy->max_sessions, policy->max_memory,
-		  policy->max_session_rate);
+	quota_set(&worker->quota, policy->max_sessions, policy->max_memory);
 	ages_set(worker, policy->idle_s, policy->lifetime_s);
 	r = tls_set_bounds(&worker->tls, &bounds);
 	if (r == 0)

@@ -193,6 +193,7 @@ static void stop(void)
 	event_free(w->connector_away);
 	ages_deinit(w);
 	review_deinit(w);
+	w->ages = (struct ages){ 0 };
 	w->drain_end = w->sweep = w->connector_away = NULL;
 	w->draining = false;
 	w->badge[0] = '\0';

@@ -226,6 +226,7 @@ static void forget_its_workers(struct scene *scene)
 
 static void a_mad_supervisor_is_left(void **state unused_)
 {
+	static const struct msg_destination_rules unlimited;
 	const uint64_t most = attack_share(100000, 4000);
 	static struct scene scene;
 
@@ -234,7 +235,8 @@ static void a_mad_supervisor_is_left(void **state unused_)
 	for (; scene.sent < most; scene.sent++) {
 		mad_attack(&scene.odd, &scene.seed, drains);
 		if (scene.sent % 16 == 0) {
-			/* It may have sent other files. */
+			/* It may have sent other limits, and other files. */
+			rig_tell(&scene.rig, MSG_DESTINATION_RULES, &unlimited, NULL);
 			rig_files(&scene.rig, "127.0.0.1 server.example\n", "");
 			expect_dialled(&scene);
 			forget_its_workers(&scene);

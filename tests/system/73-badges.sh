@@ -152,12 +152,16 @@ prove "max-sessions-per-second: four, and not a fifth, until a second has passed
 
 memory()
 {
+	background bystander 61001 traffic --socket "$SOCKET" --sessions 1 localhost "$PORT" echo 0
+	wait_until 20 says bystander '^established'
 	# 64 KiB are the smallest rings of two sessions; one is there.
 	background second 61004 traffic --socket "$SOCKET" --sessions 1 localhost "$PORT" echo 0
 	wait_until 20 says second '^established'
 	is_told 61004 61999 6 'max-memory: the sessions of this user share 65536 bytes; the limit is 65536'
 	lives other
+	lives bystander
 	stop second
+	stop bystander
 }
 prove "max-memory: the rings of two sessions, and not of a third" memory
 

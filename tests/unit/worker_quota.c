@@ -22,13 +22,13 @@ static void as_many_sessions_as_the_limit_says_and_not_one_more(void **state unu
 	uint32_t capacity = 0, untouched = 1;
 
 	for (uint32_t i = 0; i < LIMIT_SESSIONS_PER_UID; i++)
-		assert_int_equal(quota_take_session(&quota, 0, &capacity), 0);
-	assert_int_equal(quota_take_session(&quota, 0, &untouched), -EMFILE);
+		assert_int_equal(quota_take_session(&quota, &capacity), 0);
+	assert_int_equal(quota_take_session(&quota, &untouched), -EMFILE);
 	assert_int_equal(untouched, 1);
 	assert_int_equal(quota.sessions, LIMIT_SESSIONS_PER_UID);
 	quota_give_session(&quota, capacity);
-	assert_int_equal(quota_take_session(&quota, 0, &capacity), 0);
-	assert_int_equal(quota_take_session(&quota, 0, &untouched), -EMFILE);
+	assert_int_equal(quota_take_session(&quota, &capacity), 0);
+	assert_int_equal(quota_take_session(&quota, &untouched), -EMFILE);
 }
 
 static void rings_shrink_but_the_memory_stays_below_its_limit(void **state unused_)
@@ -38,7 +38,7 @@ static void rings_shrink_but_the_memory_stays_below_its_limit(void **state unuse
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < LIMIT_SESSIONS_PER_UID; i++) {
-		assert_int_equal(quota_take_session(&quota, 0, &capacity), 0);
+		assert_int_equal(quota_take_session(&quota, &capacity), 0);
 		assert_true(channel_capacity_ok(capacity));
 		assert_true(capacity <= before);
 		full_sized += capacity == LIMIT_RING_MAX;
@@ -60,7 +60,7 @@ static void what_is_given_back_can_be_taken_again(void **state unused_)
 
 	for (int i = 0; i < 200000; i++) {
 		if (testing_random(&seed) % 3 && count < LIMIT_SESSIONS_PER_UID) {
-			assert_int_equal(quota_take_session(&quota, 0, &held[count]), 0);
+			assert_int_equal(quota_take_session(&quota, &held[count]), 0);
 			count++;
 		} else if (count > 0) {
 			uint32_t at = (uint32_t)(testing_random(&seed) % count);
@@ -74,7 +74,7 @@ static void what_is_given_back_can_be_taken_again(void **state unused_)
 	while (count > 0)
 		quota_give_session(&quota, held[--count]);
 	assert_int_equal(quota.ring_bytes, 0);
-	assert_int_equal(quota_take_session(&quota, 0, &held[0]), 0);
+	assert_int_equal(quota_take_session(&quota, &held[0]), 0);
 	assert_int_equal(held[0], LIMIT_RING_MAX);
 }
 
@@ -92,8 +92,8 @@ static void descriptors_bound_the_sessions(void **state unused_)
 		assert_in_range(quota.sessions_max, 1, LIMIT_SESSIONS_PER_UID);
 		assert_true(2 * (uint64_t)quota.sessions_max < limits[i]);
 		for (uint32_t n = 0; n < quota.sessions_max; n++)
-			assert_int_equal(quota_take_session(&quota, 0, &capacity), 0);
-		assert_int_equal(quota_take_session(&quota, 0, &capacity), -EMFILE);
+			assert_int_equal(quota_take_session(&quota, &capacity), 0);
+		assert_int_equal(quota_take_session(&quota, &capacity), -EMFILE);
 	}
 }
 
@@ -113,13 +113,13 @@ static void ca_bytes_are_counted_to_the_byte(void **state unused_)
 	assert_int_equal(quota_take_ca(&quota, LIMIT_CA_BYTES_PER_UID), 0);
 }
 
-static void refused_for(struct quota *quota, uint64_t now_ms, const char *rule)
+static void refused_for(struct quota *quota, const char *rule)
 {
 	char text[LIMIT_TEXT + 1];
 	uint32_t capacity;
 
-	assert_int_equal(quota_take_session(quota, now_ms, &capacity), -EMFILE);
-	quota_reason(quota, now_ms, text, sizeof(text));
+	assert_int_equal(quota_take_session(quota, &capacity), -EMFILE);
+	quota_reason(quota, text, sizeof(text));
 	if (strncmp(text, rule, strlen(rule)) != 0)
 		fail_msg("\"%s\" does not begin with \"%s\"", text, rule);
 }
@@ -129,18 +129,18 @@ static void the_policy_says_how_many_and_the_reason_names_it(void **state unused
 	struct quota quota = full_quota();
 	uint32_t capacity;
 
-	quota_set(&quota, 2, LIMIT_RING_BYTES_PER_UID, 0);
+	quota_set(&quota, 2, LIMIT_RING_BYTES_PER_UID);
 	for (int i = 0; i < 2; i++)
-		assert_int_equal(quota_take_session(&quota, 0, &capacity), 0);
+		assert_int_equal(quota_take_session(&quota, &capacity), 0);
 	assert_int_equal(capacity, LIMIT_RING_MAX);
-	refused_for(&quota, 0, "max-sessions: ");
+	refused_for(&quota, "max-sessions: ");
 	/* Tighter than what is there: that stays, nothing new comes. */
-	quota_set(&quota, 1, LIMIT_RING_BYTES_PER_UID, 0);
-	refused_for(&quota, 0, "max-sessions: ");
+	quota_set(&quota, 1, LIMIT_RING_BYTES_PER_UID);
+	refused_for(&quota, "max-sessions: ");
 	quota_give_session(&quota, capacity);
-	refused_for(&quota, 0, "max-sessions: ");
+	refused_for(&quota, "max-sessions: ");
 	quota_give_session(&quota, capacity);
-	assert_int_equal(quota_take_session(&quota, 0, &capacity), 0);
+	assert_int_equal(quota_take_session(&quota, &capacity), 0);
 }
 
 static void memory_of_the_policy_is_never_exceeded(void **state unused_)
@@ -151,13 +151,13 @@ static void memory_of_the_policy_is_never_exceeded(void **state unused_)
 		struct quota quota = full_quota();
 		uint32_t capacity, count = 0;
 
-		quota_set(&quota, LIMIT_SESSIONS_PER_UID, bounds[i], 0);
-		while (quota_take_session(&quota, 0, &capacity) == 0) {
+		quota_set(&quota, LIMIT_SESSIONS_PER_UID, bounds[i]);
+		while (quota_take_session(&quota, &capacity) == 0) {
 			count++;
 			assert_true(quota.ring_bytes <= bounds[i]);
 		}
 		assert_int_equal(count, bounds[i] / (2 * LIMIT_RING_MIN));
-		refused_for(&quota, 0, "max-memory: ");
+		refused_for(&quota, "max-memory: ");
 	}
 }
 
@@ -166,29 +166,11 @@ static void memory_that_became_less_is_not_taken_twice(void **state unused_)
 	struct quota quota = full_quota();
 	uint32_t capacity;
 
-	assert_int_equal(quota_take_session(&quota, 0, &capacity), 0);
-	quota_set(&quota, LIMIT_SESSIONS_PER_UID, 4 * LIMIT_RING_MIN, 0);
-	refused_for(&quota, 0, "max-memory: ");
+	assert_int_equal(quota_take_session(&quota, &capacity), 0);
+	quota_set(&quota, LIMIT_SESSIONS_PER_UID, 4 * LIMIT_RING_MIN);
+	refused_for(&quota, "max-memory: ");
 	quota_give_session(&quota, capacity);
-	assert_int_equal(quota_take_session(&quota, 0, &capacity), 0);
-}
-
-static void so_many_in_a_second_and_not_one_more(void **state unused_)
-{
-	struct quota quota = full_quota();
-	uint32_t capacity;
-
-	quota_set(&quota, LIMIT_SESSIONS_PER_UID, LIMIT_RING_BYTES_PER_UID, 3);
-	for (uint64_t now = 5000; now < 5003; now++) {
-		assert_int_equal(quota_take_session(&quota, now, &capacity), 0);
-		quota_give_session(&quota, capacity); /* one that is over has begun, too */
-	}
-	refused_for(&quota, 5003, "max-sessions-per-second: ");
-	refused_for(&quota, 5999, "max-sessions-per-second: ");
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(quota_take_session(&quota, 6000, &capacity), 0);
-	refused_for(&quota, 6000, "max-sessions-per-second: ");
-	assert_int_equal(quota_take_session(&quota, 60000, &capacity), 0);
+	assert_int_equal(quota_take_session(&quota, &capacity), 0);
 }
 
 int main(void)
@@ -202,7 +184,6 @@ int main(void)
 		TEST(the_policy_says_how_many_and_the_reason_names_it),
 		TEST(memory_of_the_policy_is_never_exceeded),
 		TEST(memory_that_became_less_is_not_taken_twice),
-		TEST(so_many_in_a_second_and_not_one_more),
 	};
 
 	return testing_run(tests);
