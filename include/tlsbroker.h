@@ -94,6 +94,7 @@ enum tlsb_error {
 	TLSB_E_CERT_SIGNATURE = 71,
 	TLSB_E_CERT_REVOKED = 72,
 	TLSB_E_CERT_PIN = 73,         /* none of its keys is one that is pinned */
+	TLSB_E_CERT_REVOCATION = 74,  /* whether it was revoked cannot be told */
 };
 
 /* ------------------------------------------------------------------ the connection to the broker */

@@ -129,7 +129,40 @@ static void load_one(const struct conf_value *value, struct trustfile *trust,
 
 	trust->path = value->words[0];
 	if (trustfile_load(trust, &failure) < 0)
-		conf_error(errors, value->place, "trust: %s", failure.text);
+		conf_error(errors, value->place, "%s: %s", trust->has_crls ? "crl" : "trust",
+			   failure.text);
+}
+
+/* The lists that are in force for this badge, or NULL. */
+static const struct trustfile *find_crls(const struct policy *policy, const struct conf_value *value)
+{
+	for (unsigned i = 0; value->count > 0 && i < policy->crl_count; i++) {
+		if (strcmp(policy->crls[i].path, value->words[0]) == 0)
+			return &policy->crls[i];
+	}
+	return NULL;
+}
+
+static void load_crls(struct policy *policy, const struct conf_value *value,
+		      struct conf_errors *errors)
+{
+	if (value->count == 0 || find_crls(policy, value))
+		return;
+	policy->crls[policy->crl_count] = (struct trustfile){ .fd = -1, .has_crls = true };
+	load_one(value, &policy->crls[policy->crl_count++], errors);
+}
+
+static int load_all_crls(struct policy *policy, struct conf_errors *errors)
+{
+	const struct conf *conf = policy->conf;
+
+	policy->crls = calloc(conf->badge_count + 1, sizeof(*policy->crls));
+	if (!policy->crls)
+		return -ENOMEM;
+	load_crls(policy, conf_get(conf, NULL, SETTING_crl), errors);
+	for (unsigned i = 0; i < conf->badge_count; i++)
+		load_crls(policy, &conf->badges[i].scope.values[SETTING_crl], errors);
+	return 0;
 }
 
 /* The bundle that was loaded from this path. */
@@ -170,7 +203,10 @@ const char *policy_file(const struct policy *policy, unsigned i)
 {
 	if (i == 0)
 		return policy->trust.path;
-	return i <= policy->other_count ? policy->others[i - 1].path : NULL;
+	if (i <= policy->other_count)
+		return policy->others[i - 1].path;
+	i -= policy->other_count + 1;
+	return i < policy->crl_count ? policy->crls[i].path : NULL;
 }
 
 void policy_log_trust(const struct policy *policy)
@@ -178,6 +214,8 @@ void policy_log_trust(const struct policy *policy)
 	trustfile_log(&policy->trust);
 	for (unsigned i = 0; i < policy->other_count; i++)
 		trustfile_log(&policy->others[i]);
+	for (unsigned i = 0; i < policy->crl_count; i++)
+		trustfile_log(&policy->crls[i]);
 }
 
 /* Who is called as before is who he was before. */
@@ -211,6 +249,8 @@ int policy_load(const struct options *options, const struct policy *before, stru
 		peers_check(policy.conf, errors);
 	if (r == 0)
 		r = load_trust(&policy, errors);
+	if (r == 0)
+		r = load_all_crls(&policy, errors);
 	conf_errors_sort(errors);
 	if (r == 0)
 		r = conf_errors_result(errors);
@@ -230,8 +270,11 @@ void policy_deinit(struct policy *policy)
 	for (unsigned i = 0; i < policy->other_count; i++)
 		fd_close(policy->others[i].fd);
 	free(policy->others);
-	policy->others = NULL;
-	policy->other_count = 0;
+	for (unsigned i = 0; i < policy->crl_count; i++)
+		fd_close(policy->crls[i].fd);
+	free(policy->crls);
+	policy->crls = policy->others = NULL;
+	policy->crl_count = policy->other_count = 0;
 }
 
 void policy_fail(const struct conf_errors *errors, int error, struct failure *failure)
@@ -316,6 +359,8 @@ static uint16_t flags_of(const struct conf *conf, const struct conf_badge *badge
 		flags |= POLICY_MAY_SKIP_VERIFY;
 	if (conf_number(conf, badge, SETTING_own_ca))
 		flags |= POLICY_MAY_BRING_CA;
+	if (conf_get(conf, badge, SETTING_crl)->count > 0)
+		flags |= POLICY_HAS_CRLS;
 	return (uint16_t)flags;
 }
 
@@ -345,11 +390,15 @@ int policy_send_worker(const struct policy *policy, uint32_t number, struct chan
 		.pin_count = (uint16_t)pins_of(conf, badge, pins),
 	};
 	char tail[LIMIT_CIPHERS + 1 + LIMIT_PINS_BYTES], *end;
+	const struct trustfile *crls;
 	int r;
 
 	end = strchr(conf_list(conf, badge, SETTING_ciphers, tail, LIMIT_CIPHERS + 1), '\0');
 	end = mempcpy(end, pins, body.pin_count * sizeof(pins[0]));
 	r = chan_send(worker, MSG_POLICY, &body, tail, (size_t)(end - tail), NULL);
+	crls = find_crls(policy, conf_get(conf, badge, SETTING_crl));
+	if (r == 0 && crls)
+		r = trustfile_send(crls, worker);
 	if (r < 0)
 		return r;
 	return trustfile_send(find_trust(policy, conf_word(conf, badge, SETTING_trust)), worker);

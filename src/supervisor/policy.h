@@ -18,6 +18,8 @@ struct policy {
 	struct trustfile trust;
 	struct trustfile *others; /* that badges have instead */
 	unsigned other_count;
+	struct trustfile *crls; /* global, and of badges */
+	unsigned crl_count;
 	uint32_t last_badge; /* the highest number that a badge ever had */
 };
 

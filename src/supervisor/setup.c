@@ -126,7 +126,7 @@ static int make_objects(struct supervisor *supervisor)
 static int enter_sandbox(struct supervisor *supervisor)
 {
 	const struct options *options = supervisor->options;
-	const char *read[LIMIT_BADGES + 5] = { RESOLVER_HOSTS_FILE, RESOLVER_CONF_FILE,
+	const char *read[2 * LIMIT_BADGES + 6] = { RESOLVER_HOSTS_FILE, RESOLVER_CONF_FILE,
 					       options->config ? options->config : POLICY_FILE };
 	const char *named;
 	char folder[PATH_MAX];

@@ -5,11 +5,14 @@
 #ifndef TLSB_SUPERVISOR_TRUSTFILE_H
 #define TLSB_SUPERVISOR_TRUSTFILE_H
 
+#include <stdbool.h>
+
 #include "supervisor/failure.h"
 #include "wire/chan.h"
 
 struct trustfile {
 	const char *path;
+	bool has_crls;       /* revocation lists, and not CA certificates */
 	int fd;              /* of the index; -1: none yet */
 	uint32_t generation; /* one up with each bundle */
 	unsigned count, bad; /* certificates in it; those that did not parse */
@@ -21,7 +24,7 @@ int trustfile_load(struct trustfile *trust, struct failure *failure);
 /* One line about what was loaded. */
 void trustfile_log(const struct trustfile *trust);
 
-/* Send the index to a worker.  0 or -errno. */
+/* Send the index to a worker: as TRUST or CRLS.  0 or -errno. */
 int trustfile_send(const struct trustfile *trust, struct chan *worker);
 
 #endif

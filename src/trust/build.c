@@ -26,6 +26,7 @@ struct item {
 };
 
 struct items {
+	bool are_crls;
 	struct item *array;
 	size_t count, room;
 	unsigned bad;
@@ -73,6 +74,28 @@ static bool subject_hash(const uint8_t *der, size_t len, bool aux, uint32_t *ret
 	return ok != 0;
 }
 
+static bool issuer_hash(const uint8_t *der, size_t len, uint32_t *ret_hash)
+{
+	const unsigned char *at = der;
+	X509_CRL *crl = d2i_X509_CRL(NULL, &at, (long)len);
+	int ok = 0;
+
+	if (crl && at == der + len)
+		*ret_hash = (uint32_t)X509_NAME_hash_ex(X509_CRL_get_issuer(crl), NULL, NULL, &ok);
+	X509_CRL_free(crl);
+	return ok != 0;
+}
+
+static int add_crl(struct items *items, const uint8_t *der, size_t len)
+{
+	uint32_t hash = 0;
+
+	if (issuer_hash(der, len, &hash))
+		return items_add(items, hash, der, len);
+	items->bad++;
+	return 0;
+}
+
 /* One PEM block.  Only certificates matter; one with PEM headers is encrypted, and so useless. */
 static int add_block(struct items *items, const char *name, const char *header, const uint8_t *der,
 		     size_t len)
@@ -80,6 +103,8 @@ static int add_block(struct items *items, const char *name, const char *header, 
 	bool aux = strcmp(name, PEM_STRING_X509_TRUSTED) == 0;
 	uint32_t hash = 0;
 
+	if (items->are_crls)
+		return strcmp(name, PEM_STRING_X509_CRL) == 0 ? add_crl(items, der, len) : 0;
 	if (!aux && strcmp(name, PEM_STRING_X509) != 0 && strcmp(name, PEM_STRING_X509_OLD) != 0)
 		return 0;
 	if (header[0] != '\0' || !subject_hash(der, len, aux, &hash)) {
@@ -169,31 +194,55 @@ static int write_index(const struct items *items, int *ret_fd)
 	return fd_sealed_copy("tlsbroker-trust", bytes, len, ret_fd);
 }
 
-int trust_index_build(const char *pem, size_t len, int *ret_fd, unsigned *ret_count,
-		      unsigned *ret_bad)
+static bool is_pem(const char *bytes, size_t len)
 {
-	struct items items = { 0 };
+	return memmem(bytes, len, "-----BEGIN ", 11) != NULL;
+}
+
+static int build(struct items *items, const char *bytes, size_t len, int *ret_fd,
+		 unsigned *ret_count, unsigned *ret_bad)
+{
 	BIO *bio;
 	int r;
 
 	/* DER is smaller than its PEM by more than an entry is long, so offsets fit 32 bits too. */
 	_Static_assert(LIMIT_TRUST_BYTES <= INT_MAX, "a memory BIO's length is an int");
-	if (len > LIMIT_TRUST_BYTES)
-		return -EFBIG;
 	/* Whatever OPENSSL_CONF says, the file it names is not read: a no-op once it has been. */
 	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
-	bio = BIO_new_mem_buf(pem, (int)len);
+	bio = BIO_new_mem_buf(bytes, (int)len);
 	if (!bio)
 		return -ENOMEM;
-	r = read_blocks(&items, bio);
+	if (items->are_crls && !is_pem(bytes, len))
+		r = add_crl(items, (const uint8_t *)bytes, len);
+	else
+		r = read_blocks(items, bio);
 	BIO_free(bio);
-	sort_unique(&items);
+	ERR_clear_error();
+	sort_unique(items);
 	if (r == 0)
-		r = items.count > 0 ? write_index(&items, ret_fd) : -EINVAL;
+		r = items->count > 0 ? write_index(items, ret_fd) : -EINVAL;
 	if (r == 0) {
-		*ret_count = (unsigned)items.count;
-		*ret_bad = items.bad;
+		*ret_count = (unsigned)items->count;
+		*ret_bad = items->bad;
 	}
-	items_deinit(&items);
+	items_deinit(items);
 	return r;
+}
+
+int trust_index_build(const char *pem, size_t len, int *ret_fd, unsigned *ret_count,
+		      unsigned *ret_bad)
+{
+	struct items items = { .are_crls = false };
+
+	return len > LIMIT_TRUST_BYTES ? -EFBIG
+				       : build(&items, pem, len, ret_fd, ret_count, ret_bad);
+}
+
+int trust_index_build_crls(const char *bytes, size_t len, int *ret_fd, unsigned *ret_count,
+			   unsigned *ret_bad)
+{
+	struct items items = { .are_crls = true };
+
+	return len > LIMIT_CRL_BYTES ? -EFBIG
+				     : build(&items, bytes, len, ret_fd, ret_count, ret_bad);
 }

@@ -44,6 +44,13 @@ struct trust_index {
 int trust_index_build(const char *pem, size_t len, int *ret_fd, unsigned *ret_count,
 		      unsigned *ret_bad);
 
+/*
+ * The same for certificate revocation lists, by the hash of their issuer: PEM, or one in DER.  -EINVAL:
+ * there is none.  -EFBIG: more than LIMIT_CRL_BYTES.
+ */
+int trust_index_build_crls(const char *bytes, size_t len, int *ret_fd, unsigned *ret_count,
+			   unsigned *ret_bad);
+
 /* Worker: map and check.  FD stays the caller's.  -EPROTO: not such an index, or not sealed. */
 int trust_index_open(struct trust_index *ret_index, int fd);
 

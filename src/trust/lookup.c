@@ -90,14 +90,71 @@ static void free_own(X509_LOOKUP *lookup)
 	free(own);
 }
 
-static int add_lookup(X509_STORE *store, const struct trust_index *index)
+/* ---- revocation lists ---- */
+
+static void add_crl_if_named(X509_STORE *store, const X509_NAME *name, const uint8_t *der, size_t len)
+{
+	const unsigned long failures = memory_failures();
+	X509_CRL *crl = d2i_X509_CRL(NULL, &der, (long)len);
+
+	if (crl && X509_NAME_cmp(X509_CRL_get_issuer(crl), name) == 0 &&
+	    memory_failures() == failures)
+		X509_STORE_add_crl(store, crl);
+	X509_CRL_free(crl);
+}
+
+/* As borrow_cached(). */
+static int borrow_crl(X509_STORE *store, const X509_NAME *name, X509_OBJECT *ret)
+{
+	X509_OBJECT *cached;
+	int found = 0;
+
+	if (!X509_STORE_lock(store))
+		return 0;
+	cached = X509_OBJECT_retrieve_by_subject(X509_STORE_get0_objects(store), X509_LU_CRL, name);
+	if (cached && X509_OBJECT_set1_X509_CRL(ret, X509_OBJECT_get0_X509_CRL(cached)) == 1) {
+		X509_CRL_free(X509_OBJECT_get0_X509_CRL(cached));
+		found = 1;
+	}
+	X509_STORE_unlock(store);
+	return found;
+}
+
+/* Of lists OpenSSL asks for more each time, also when it has some: all there are come at once. */
+static int get_crl(X509_LOOKUP *lookup, X509_LOOKUP_TYPE type, const X509_NAME *name,
+		   X509_OBJECT *ret)
+{
+	const struct trust_lookup *own = X509_LOOKUP_get_method_data(lookup);
+	X509_STORE *store = X509_LOOKUP_get_store(lookup);
+	uint32_t wanted, hash;
+	const uint8_t *der;
+	size_t len;
+	int ok = 0;
+
+	if (type != X509_LU_CRL)
+		return 0;
+	if (borrow_crl(store, name, ret))
+		return 1;
+	wanted = (uint32_t)X509_NAME_hash_ex(name, NULL, NULL, &ok);
+	if (!ok)
+		return 0;
+	for (uint32_t i = trust_index_find(own->index, wanted);
+	     trust_index_get(own->index, i, &hash, &der, &len) == 0 && hash == wanted; i++)
+		add_crl_if_named(store, name, der, len);
+	return borrow_crl(store, name, ret);
+}
+
+typedef int lookup_fn(X509_LOOKUP *lookup, X509_LOOKUP_TYPE type, const X509_NAME *name,
+		      X509_OBJECT *ret);
+
+static int add_lookup(X509_STORE *store, const struct trust_index *index, lookup_fn *get)
 {
 	X509_LOOKUP_METHOD *method = X509_LOOKUP_meth_new("trust index");
 	struct trust_lookup *own = malloc(sizeof(*own));
 	X509_LOOKUP *lookup = NULL;
 
 	if (own && method && X509_LOOKUP_meth_set_free(method, free_own) &&
-	    X509_LOOKUP_meth_set_get_by_subject(method, get_by_subject))
+	    X509_LOOKUP_meth_set_get_by_subject(method, get))
 		lookup = X509_STORE_add_lookup(store, method);
 	if (!lookup) {
 		X509_LOOKUP_meth_free(method);
@@ -115,7 +172,7 @@ int trust_store_new(const struct trust_index *index, X509_STORE **ret_store)
 
 	if (!store)
 		return -ENOMEM;
-	if (add_lookup(store, index) < 0) {
+	if (add_lookup(store, index, get_by_subject) < 0) {
 		X509_STORE_free(store);
 		return -ENOMEM;
 	}
@@ -123,4 +180,9 @@ int trust_store_new(const struct trust_index *index, X509_STORE **ret_store)
 	X509_VERIFY_PARAM_clear_flags(X509_STORE_get0_param(store), X509_V_FLAG_PARTIAL_CHAIN);
 	*ret_store = store;
 	return 0;
+}
+
+int trust_store_add_crls(X509_STORE *store, const struct trust_index *crls)
+{
+	return add_lookup(store, crls, get_crl);
 }

@@ -16,4 +16,8 @@
  */
 int trust_store_new(const struct trust_index *index, X509_STORE **ret_store);
 
+/* The store finds revocation lists in CRLS, which must stay as long; it may be empty, or be replaced
+ * between two uses.  0 or -ENOMEM. */
+int trust_store_add_crls(X509_STORE *store, const struct trust_index *crls);
+
 #endif

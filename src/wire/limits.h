@@ -263,6 +263,9 @@
 /* A trust bundle: Debian's has 220 KiB.  The supervisor does nothing else while it indexes one. */
 #define LIMIT_TRUST_BYTES (16u * 1024 * 1024)
 
+/* Revocation lists: their signatures are verified with each handshake, which takes 20 ms for so much. */
+#define LIMIT_CRL_BYTES (8u * 1024 * 1024)
+
 /* /etc/hosts: some tens of thousands of lines, such as lists of names that shall not be reached. */
 #define LIMIT_HOSTS_BYTES (1024u * 1024)
 

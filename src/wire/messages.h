@@ -151,7 +151,8 @@ struct msg_badge {
 enum policy_flags {
 	POLICY_MAY_SKIP_VERIFY = 1, /* tlsb_config_insecure_no_verify() is granted */
 	POLICY_MAY_BRING_CA = 2,    /* tlsb_config_set_ca() is */
-	POLICY_KNOWN_FLAGS = 3,
+	POLICY_HAS_CRLS = 4,        /* CRLS follows, before TRUST */
+	POLICY_KNOWN_FLAGS = 7,
 };
 
 /* tail: the cipher suites that may be used, with colons between them; then the pins, 32 bytes each. */
@@ -165,6 +166,9 @@ struct msg_policy {
 	uint16_t pin_count;
 	uint16_t reserved[3];
 };
+
+/* fd: the index of the revocation lists, as TRUST's.  They are in force from TRUST on. */
+#define msg_crls msg_empty
 
 /* fd: the index of the trust bundle (trust/index.h), sealed. */
 struct msg_trust {

@@ -32,6 +32,9 @@ static X509_STORE_CTX *verification(const struct tls *tls, SSL *ssl, STACK_OF(X5
 	X509_VERIFY_PARAM_set_depth(param, LIMIT_CHAIN_DEPTH);
 	X509_VERIFY_PARAM_set_auth_level(param, SSL_get_security_level(ssl));
 	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_NO_CHECK_TIME);
+	if (tls_has_crls(tls))
+		X509_VERIFY_PARAM_set_flags(param,
+					    X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 	return store;
 }
 
@@ -47,7 +50,10 @@ static const char *chain_objection(const struct tls *tls, SSL *ssl)
 			       ? NULL
 			       : "pins: the server's key is none of them any more";
 	store = verification(tls, ssl, sent);
-	if (!store || X509_verify_cert(store) <= 0)
+	if (store && X509_verify_cert(store) <= 0 &&
+	    X509_STORE_CTX_get_error(store) == X509_V_ERR_CERT_REVOKED)
+		objection = "crl: the server's certificate was revoked";
+	else if (!store || X509_STORE_CTX_get_error(store) != X509_V_OK)
 		objection = "trust: the server's certificate would not be accepted any more";
 	else if (!pins_hold(&tls->bounds.pins, X509_STORE_CTX_get0_chain(store)))
 		objection = "pins: the server has none of their keys any more";

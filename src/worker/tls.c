@@ -95,6 +95,8 @@ void tls_deinit(struct tls *tls)
 	tls->cache = resume_cache_free(tls->cache);
 	BIO_meth_free(tls->net_method);
 	trust_index_close(&tls->trust);
+	trust_index_close(&tls->crls);
+	trust_index_close(&tls->crls_coming);
 }
 
 /* What was verified against another bundle, or other pins, must be verified anew. */
@@ -104,18 +106,42 @@ static void forget_verified(struct tls *tls)
 	resume_flush(tls->cache);
 }
 
+int tls_set_crls(struct tls *tls, int fd)
+{
+	struct trust_index index;
+	int r = trust_index_open(&index, fd);
+
+	if (r < 0)
+		return r;
+	trust_index_close(&tls->crls_coming);
+	tls->crls_coming = index;
+	return 0;
+}
+
+bool tls_has_crls(const struct tls *tls)
+{
+	return tls->crls.bytes != NULL;
+}
+
 int tls_set_trust(struct tls *tls, int fd)
 {
 	struct trust_index index;
 	struct trust_index old = tls->trust;
 	X509_STORE *store;
-	int r = trust_index_open(&index, fd);
+	int r;
 
+	if (tls->bounds.has_crls && !tls->crls_coming.bytes)
+		return -ENOENT;
+	r = trust_index_open(&index, fd);
 	if (r < 0)
 		return r;
-	/* The store keeps a pointer to the index: it lives as long as the store. */
+	/* The store keeps pointers to the indexes: they live as long as the store. */
 	tls->trust = index;
 	r = trust_store_new(&tls->trust, &store);
+	if (r == 0 && trust_store_add_crls(store, &tls->crls) < 0) {
+		X509_STORE_free(store);
+		r = -ENOMEM;
+	}
 	if (r < 0) {
 		tls->trust = old;
 		trust_index_close(&index);
@@ -123,6 +149,9 @@ int tls_set_trust(struct tls *tls, int fd)
 	}
 	SSL_CTX_set_cert_store(tls->ctx, store);
 	trust_index_close(&old);
+	trust_index_close(&tls->crls);
+	tls->crls = tls->crls_coming;
+	tls->crls_coming = (struct trust_index){ .bytes = NULL };
 	forget_verified(tls);
 	return 0;
 }
@@ -290,7 +319,8 @@ static int apply(const struct tls *tls, SSL *ssl, const struct request *request,
 			*ret_text = "the CA that the program brought holds no usable certificate";
 			return -EINVAL;
 		}
-		if (!SSL_set0_verify_cert_store(ssl, store)) {
+		if (trust_store_add_crls(store, &tls->crls) < 0 ||
+		    !SSL_set0_verify_cert_store(ssl, store)) {
 			X509_STORE_free(store);
 			return -ENOMEM;
 		}

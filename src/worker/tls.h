@@ -16,6 +16,7 @@ struct tls {
 	BIO_METHOD *net_method;
 	struct bounds bounds;
 	struct trust_index trust;
+	struct trust_index crls, crls_coming; /* in force; and with the next trust.  Empty: none */
 	unsigned trust_number; /* how many of it and of bounds there were before */
 	struct resume_cache *cache;
 };
@@ -30,7 +31,17 @@ struct session;
 int tls_prepare(struct tls *tls);
 void tls_deinit(struct tls *tls);
 
-/* Verify new sessions against the index in FD, which stays the caller's.  0 or -errno. */
+/* These revocation lists, the index in FD, which stays the caller's, will come with the next trust.  0 or
+ * -errno. */
+int tls_set_crls(struct tls *tls, int fd);
+
+/* No server's chain is good without a list of each of its CAs. */
+bool tls_has_crls(const struct tls *tls);
+
+/*
+ * Verify new sessions against the index in FD, which stays the caller's, and against the lists that came
+ * since the last one.  0 or -errno: -ENOENT, the policy says that there are lists, and none came.
+ */
 int tls_set_trust(struct tls *tls, int fd);
 
 /* New sessions stay within BOUNDS, and resume none that was made within others.  On failure everything

@@ -148,13 +148,27 @@ static struct session *session_of(X509_STORE_CTX *store)
 /* OpenSSL's own, the same for the whole process; only a context can tell it. */
 static X509_STORE_CTX_verify_fn verify_signatures;
 
+/*
+ * Of every certificate, by a list of its issuer.  OpenSSL would do it before it has verified any
+ * signature, and verify the lists' with keys that nobody has vouched for.
+ */
+static int nothing_is_revoked(X509_STORE_CTX *store)
+{
+	const struct session *session = session_of(store);
+
+	if (!session->request->verify || !tls_has_crls(&session->worker->tls))
+		return 1;
+	X509_STORE_CTX_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+	return X509_STORE_CTX_get_check_revocation(store)(store);
+}
+
 /* The chain is there and ends in a trusted root; its signatures come next, then its constraints. */
 static int on_chain(X509_STORE_CTX *store)
 {
 	struct objection objection = { "" };
 
 	if (chain_is_fair(X509_STORE_CTX_get0_chain(store), &objection))
-		return verify_signatures(store);
+		return verify_signatures(store) > 0 && nothing_is_revoked(store);
 	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
 	session_on_heavy_chain(session_of(store), objection.text);
 	return 0;

@@ -350,6 +350,11 @@ static int on_policy(struct chan *chan, struct msg *msg)
 	return r;
 }
 
+static int on_crls(struct chan *chan, struct msg *msg)
+{
+	return tls_set_crls(&worker_of(chan)->tls, msg->fds[0]);
+}
+
 static int on_trust(struct chan *chan, struct msg *msg)
 {
 	struct worker *worker = worker_of(chan);
@@ -443,6 +448,7 @@ static chan_handler *const supervisor_handlers[MSG_COUNT] = {
 	[MSG_FRONTDOOR_CHAN] = on_frontdoor_chan,
 	[MSG_CONNECTOR_CHAN] = on_connector_chan,
 	[MSG_POLICY] = on_policy,
+	[MSG_CRLS] = on_crls,
 	[MSG_TRUST] = on_trust,
 	[MSG_STATUS_ROW] = on_status_row,
 	[MSG_SESSIONS] = listing_on_sessions,

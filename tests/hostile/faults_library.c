@@ -420,7 +420,7 @@ static void expect_refused(struct bench *bench, size_t at)
 		at = walk(bench, reopen(bench), false);
 	assert_true(at < ARRAY_SIZE(steps));
 	assert_false(bench->shaken);
-	assert_in_range(tlsb_error_code(bench->session), TLSB_E_CERT, TLSB_E_CERT_PIN);
+	assert_in_range(tlsb_error_code(bench->session), TLSB_E_CERT, TLSB_E_CERT_REVOCATION);
 }
 
 static void bad_life(struct bench *bench)
@@ -431,7 +431,7 @@ static void bad_life(struct bench *bench)
 	assert_true(at <= index_of(shake));
 	assert_false(bench->shaken);
 	code = bench->session ? tlsb_error_code(bench->session) : TLSB_E_NONE;
-	if (code >= TLSB_E_CERT && code <= TLSB_E_CERT_PIN) {
+	if (code >= TLSB_E_CERT && code <= TLSB_E_CERT_REVOCATION) {
 		bench->refused++;
 	} else {
 		bench->failed++;

@@ -316,7 +316,7 @@ static bool ends_sessions(const struct mutant *mutant)
 {
 	const uint32_t type = mutant_header(mutant).type;
 
-	return type == MSG_DRAIN || type == MSG_BADGE_GONE;
+	return type == MSG_DRAIN || type == MSG_BADGE_GONE || type == MSG_SESSION_KILL;
 }
 
 static void a_mad_supervisor_is_left(void **state unused_)

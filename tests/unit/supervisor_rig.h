@@ -91,7 +91,7 @@ static inline uint32_t rig_receive(struct rig_process *process, union msg_buffer
 	for (;;) {
 		assert_int_equal(msg_recv(process->far, &ctx, buf, msg, &rule), 1);
 		/* Its slice of the policy goes before a badge; what is in it is for others to test. */
-		if (msg->type != MSG_POLICY && msg->type != MSG_TRUST)
+		if (msg->type != MSG_POLICY && msg->type != MSG_CRLS && msg->type != MSG_TRUST)
 			return msg->type;
 		msg_close_fds(msg);
 	}
