@@ -108,6 +108,32 @@ static void only_systemds_own_names_count(void **state unused_)
 	}
 }
 
+/* Below user 1000's own service, in 200,000 ways: never another unit than those above it. */
+static void whatever_a_user_calls_its_groups_it_is_nobody_else(void **state unused_)
+{
+	static const char *const words[] = { "/", "/", "_", ".", "..", "billing.service", "system.slice",
+					     "0::", ":name=systemd:", "\t", "@", " (deleted)", "user.slice",
+					     "init.scope", "\377", "\\x2f", "-" };
+	static const char above[] = "/user.slice/user-1000.slice/user@1000.service";
+	uint64_t seed = 20261121;
+
+	for (int i = 0; i < 200000; i++) {
+		char text[512];
+		const char *path;
+		size_t len = (size_t)snprintf(text, sizeof(text), "3:x:/\n0::%s/", above);
+
+		for (uint64_t n = testing_random(&seed) % 12; n > 0; n--)
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s",
+						words[testing_random(&seed) % ARRAY_SIZE(words)]);
+		memcpy(text + len, "\n", 2);
+		path = cgroup_path(text);
+		assert_non_null(path);
+		if (cgroup_has_unit(path, "billing.service") || cgroup_has_unit(path, "system.slice") ||
+		    cgroup_has_unit(path, "init.scope") || !cgroup_has_unit(path, "user-1000.slice"))
+			fail_msg("%s", path);
+	}
+}
+
 /* ---- the rules ---- */
 
 struct given {
@@ -444,6 +470,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_line_that_is_systemds_is_read),
 		TEST(only_systemds_own_names_count),
+		TEST(whatever_a_user_calls_its_groups_it_is_nobody_else),
 		TEST(the_unit_decides),
 		TEST(nobody_is_asked_when_it_does_not_matter),
 		TEST(case_10_who_has_ended_is_in_no_unit_and_in_no_other_badge),
