@@ -59,7 +59,7 @@ enum tlsb_error {
 	TLSB_E_BROKER_PROTOCOL = 4, /* broker and library disagree on their protocol: EPROTO */
 	TLSB_E_QUOTA = 5,          /* a limit for this user was reached: EMFILE */
 	TLSB_E_RESOURCES = 6,      /* the broker has no memory or descriptors left: EMFILE */
-	TLSB_E_POLICY = 7,         /* not allowed: EACCES */
+	TLSB_E_POLICY = 7,         /* not allowed, or not any more: EACCES */
 	TLSB_E_PARAMETER = 8,      /* the broker cannot use a setting: EINVAL */
 
 	/* name lookup and TCP */
