@@ -175,6 +175,14 @@ TLSB_PUBLIC int tlsb_config_set_versions(struct tlsb_config *, int min, int max)
 TLSB_PUBLIC int tlsb_config_set_ciphers(struct tlsb_config *, const char *list);
 
 /*
+ * Show this identity to a server that asks who we are: a certificate that the administrator has
+ * configured under this name and granted to the program.  Its key never comes near the program, nor
+ * near the process that holds the session.  NULL: show none, which is the default.  EINVAL: no such
+ * name can be.  The session is refused with EACCES when the program has no identity of this name.
+ */
+TLSB_PUBLIC int tlsb_config_set_identity(struct tlsb_config *, const char *name);
+
+/*
  * Accept a server only if one of the certificates of its verified chain has this public key, or
  * another one that was added: the base64 of the key's SHA-256 (RFC 7469), with or without "sha256/" in
  * front.  Without verification (below) it has to be the server's own key.  Up to 32; what the
@@ -321,6 +329,7 @@ struct tlsb_info {
 	char subject[256];         /* the peer certificate's subject */
 	/* Its chain as it was verified, one line "subject < issuer" each, leaf first.  Resumed: the leaf. */
 	char chain[1024];
+	char identity[64];         /* our own, if the server asked for it and has seen it; or "" */
 };
 
 /*

@@ -151,6 +151,18 @@ int tlsb_config_set_ciphers(struct tlsb_config *config, const char *list)
 	return 0;
 }
 
+int tlsb_config_set_identity(struct tlsb_config *config, const char *name)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789._-";
+	size_t len = name ? strlen(name) : 0;
+
+	if (name && (len == 0 || len > LIMIT_BADGE || name[strspn(name, allowed)] != '\0'))
+		return invalid(EINVAL);
+	text_copy(config->identity, sizeof(config->identity), name ? name : "");
+	return 0;
+}
+
 int tlsb_config_add_pin(struct tlsb_config *config, const char *sha256_base64)
 {
 	struct pin pin;

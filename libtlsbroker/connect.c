@@ -65,7 +65,7 @@ static int send_ca(struct tlsb_session *session)
 static int send_connect(struct tlsb_session *session)
 {
 	const struct tlsb_config *config = session->config;
-	char tail[2 * LIMIT_HOST + LIMIT_ALPN + LIMIT_CIPHERS + LIMIT_PINS_BYTES];
+	char tail[2 * LIMIT_HOST + LIMIT_ALPN + LIMIT_CIPHERS + LIMIT_BADGE + LIMIT_PINS_BYTES];
 	struct msg_connect connect = {
 		.deadline_ms = session->deadline_ms,
 		.ca_len = (uint32_t)config->ca_len,
@@ -78,6 +78,7 @@ static int send_connect(struct tlsb_session *session)
 		.name_len = (uint16_t)strlen(config->name),
 		.alpn_len = (uint16_t)strlen(config->alpn),
 		.ciphers_len = (uint16_t)strlen(config->ciphers),
+		.identity_len = (uint16_t)strlen(config->identity),
 		.pin_count = config->pin_count,
 	};
 	char *end = tail;
@@ -86,6 +87,7 @@ static int send_connect(struct tlsb_session *session)
 	end = mempcpy(end, config->name, connect.name_len);
 	end = mempcpy(end, config->alpn, connect.alpn_len);
 	end = mempcpy(end, config->ciphers, connect.ciphers_len);
+	end = mempcpy(end, config->identity, connect.identity_len);
 	end = mempcpy(end, config->pins, config->pin_count * sizeof(config->pins[0]));
 	return msg_send(session->fd, &client_messages, CLIENT_MSG_CONNECT, &connect, tail,
 			(size_t)(end - tail), NULL);

@@ -42,6 +42,7 @@ struct tlsb_config {
 	char name[LIMIT_HOST + 1];
 	char alpn[LIMIT_ALPN + 1];
 	char ciphers[LIMIT_CIPHERS + 1];
+	char identity[LIMIT_BADGE + 1];
 	uint16_t version_min, version_max;
 	uint16_t family;
 	uint16_t flags; /* enum connect_flags */

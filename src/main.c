@@ -8,6 +8,7 @@
 
 #include "connector/connector.h"
 #include "frontdoor/frontdoor.h"
+#include "keyholder/keyholder.h"
 #include "role/role.h"
 #include "supervisor/options.h"
 #include "supervisor/policy.h"
@@ -37,6 +38,7 @@ static int run_role(const struct options *options)
 	static const struct child_ops *const ops[ROLE_COUNT] = {
 		[ROLE_FRONTDOOR] = &frontdoor_ops,
 		[ROLE_CONNECTOR] = &connector_ops,
+		[ROLE_KEYHOLDER] = &keyholder_ops,
 		[ROLE_WORKER] = &worker_ops,
 	};
 	struct stat st;

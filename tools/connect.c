@@ -127,6 +127,9 @@ static enum exit_code configure(struct tlsb_config *config, const struct options
 		return set_failed("-4, -6", "cannot be used");
 	if (options->no_resumption && tlsb_config_set_resumption(config, 0) < 0)
 		return set_failed("--no-resume", "cannot be used");
+	if (options->identity && tlsb_config_set_identity(config, options->identity) < 0)
+		return set_failed(options->identity, "--identity must be 1 to 63 letters, digits, "
+						     "and . _ -");
 	if (options->insecure && tlsb_config_insecure_no_verify(config) < 0)
 		return set_failed("--insecure", "cannot be used");
 	if (options->ca && (exit = set_ca(config, options->ca)) != EXIT_OK)

@@ -176,6 +176,9 @@ static int set(struct options *options, int value, const char *argument)
 			return complain(EXIT_USAGE, argument, "--pin: more than %d", LIMIT_PINS);
 		options->pins[options->pin_count++] = argument;
 		return -1;
+	case OPTION_IDENTITY:
+		options->identity = argument;
+		return -1;
 	case OPTION_INSECURE:
 		options->insecure = true;
 		return -1;

@@ -30,6 +30,7 @@ struct options {
 	struct target target;
 	const char *subject; /* HOST:PORT as it was typed, for messages */
 	const char *ca, *name, *alpn, *ciphers;
+	const char *identity;
 	const char *pins[LIMIT_PINS];
 	unsigned pin_count;
 	uint32_t timeout_s; /* 0: not given */

@@ -38,6 +38,7 @@ enum log_field {
 	FIELD_VERSION,
 	FIELD_CIPHER,
 	FIELD_RESUMED,
+	FIELD_IDENTITY, /* the name of the certificate and key of our own */
 	FIELD_OUTCOME, /* ok, or the enum tlsb_error's name */
 	FIELD_BYTES_READ,
 	FIELD_BYTES_WRITTEN,

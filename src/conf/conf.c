@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "conf/nearest.h"
 #include "conf/parse.h"
 #include "conf/scan.h"
 
@@ -32,7 +33,10 @@ struct conf *conf_free(struct conf *conf)
 	scope_deinit(&conf->global);
 	for (unsigned i = 0; i < conf->badge_count; i++)
 		scope_deinit(&conf->badges[i].scope);
+	for (unsigned i = 0; i < conf->identity_count; i++)
+		scope_deinit(&conf->identities[i].scope);
 	free(conf->badges);
+	free(conf->identities);
 	for (unsigned i = 0; i < conf->file_count; i++)
 		free(conf->files[i]);
 	free(conf->files);
@@ -75,12 +79,21 @@ static int take_value(struct conf_scope *scope, const struct parsed_value *parse
 
 /* ---- badges ---- */
 
-static bool is_badge_name(const char *name)
+/* A name that can be used, and that nobody has yet at EARLIER. */
+static bool is_good_name(const char *kind, const char *name, const struct conf_place *earlier,
+			 struct conf_place place, struct conf_errors *errors)
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				      "._-";
+	char shown[80];
 
-	return name[0] != '\0' && strlen(name) <= LIMIT_BADGE && name[strspn(name, letters)] == '\0';
+	if (!conf_is_name(name)) {
+		conf_error(errors, place, "%s \"%s\": a name has 1 to %d letters, digits, and . _ -", kind,
+			   text_escape_str(shown, sizeof(shown), name), LIMIT_BADGE);
+		return false;
+	}
+	if (earlier)
+		conf_error(errors, place, "%s \"%s\": is there already, at %s:%u", kind, name,
+			   earlier->file, earlier->line);
+	return !earlier;
 }
 
 /* One more, or NULL: no memory, or ERRORS says why. */
@@ -88,22 +101,15 @@ static struct conf_badge *add_badge(struct conf *conf, const struct parsed_secti
 				    const char *file, struct conf_errors *errors)
 {
 	const struct conf_place place = { file, section->line };
+	const struct conf_place *earlier = NULL;
 	struct conf_badge *badges;
-	char shown[80];
 
-	if (!is_badge_name(section->title)) {
-		conf_error(errors, place, "badge \"%s\": a name has 1 to %d letters, digits, and . _ -",
-			   text_escape_str(shown, sizeof(shown), section->title), LIMIT_BADGE);
-		return NULL;
-	}
 	for (unsigned i = 0; i < conf->badge_count; i++) {
-		if (strcmp(conf->badges[i].name, section->title) == 0) {
-			conf_error(errors, place, "badge \"%s\": is there already, at %s:%u",
-				   section->title, conf->badges[i].place.file,
-				   conf->badges[i].place.line);
-			return NULL;
-		}
+		if (strcmp(conf->badges[i].name, section->title) == 0)
+			earlier = &conf->badges[i].place;
 	}
+	if (!is_good_name("badge", section->title, earlier, place, errors))
+		return NULL;
 	if (conf->badge_count == LIMIT_BADGES) {
 		conf_error(errors, place, "badge \"%s\": there are more than %d", section->title,
 			   LIMIT_BADGES);
@@ -153,13 +159,99 @@ static int take_badge(struct conf *conf, const struct parsed *parsed, unsigned i
 	return r;
 }
 
+/* ---- identities ---- */
+
+/* As add_badge(). */
+static struct conf_identity *add_identity(struct conf *conf, const struct parsed_section *section,
+					  const char *file, struct conf_errors *errors)
+{
+	const struct conf_place place = { file, section->line };
+	const struct conf_identity *earlier = conf_identity(conf, section->title);
+	struct conf_identity *identities;
+
+	if (!is_good_name("identity", section->title, earlier ? &earlier->place : NULL, place, errors))
+		return NULL;
+	if (conf->identity_count == LIMIT_IDENTITIES) {
+		conf_error(errors, place, "identity \"%s\": there are more than %d", section->title,
+			   LIMIT_IDENTITIES);
+		return NULL;
+	}
+	identities = reallocarray(conf->identities, conf->identity_count + 1, sizeof(*identities));
+	if (!identities) {
+		errors->no_memory = true;
+		return NULL;
+	}
+	conf->identities = identities;
+	identities += conf->identity_count++;
+	*identities = (struct conf_identity){ .number = conf->identity_count, .place = place };
+	text_copy(identities->name, sizeof(identities->name), section->title);
+	return identities;
+}
+
+static int take_identity(struct conf *conf, const struct parsed *parsed, unsigned index,
+			 const char *file, struct conf_errors *errors)
+{
+	static const enum setting needed[] = { SETTING_certificate, SETTING_key };
+	struct conf_identity *identity = add_identity(conf, &parsed->sections[index], file, errors);
+	int r;
+
+	if (!identity)
+		return errors->no_memory ? -ENOMEM : 0;
+	r = take_values(&identity->scope, parsed, index + 1, file, errors);
+	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(needed); i++) {
+		if (!identity->scope.values[needed[i]].is_set)
+			conf_error(errors, identity->place, "identity \"%s\": has no %s",
+				   identity->name, setting_info[needed[i]].name);
+	}
+	return r;
+}
+
+const struct conf_identity *conf_identity(const struct conf *conf, const char *name)
+{
+	for (unsigned i = 0; i < conf->identity_count; i++) {
+		if (strcmp(conf->identities[i].name, name) == 0)
+			return &conf->identities[i];
+	}
+	return NULL;
+}
+
+bool conf_has_identity(const struct conf *conf, const struct conf_badge *badge, const char *name)
+{
+	const struct conf_value *value = conf_get(conf, badge, SETTING_identities);
+
+	for (unsigned i = 0; i < value->count; i++) {
+		if (strcmp(value->words[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Those that somebody may use have to be there. */
+static void check_identities(const struct conf *conf, const struct conf_value *value,
+			     struct conf_errors *errors)
+{
+	for (unsigned i = 0; i < value->count; i++) {
+		struct nearest nearest = { .word = value->words[i] };
+		char shown[80], hint[96];
+
+		if (conf_identity(conf, value->words[i]))
+			continue;
+		for (unsigned j = 0; j < conf->identity_count; j++)
+			nearest_try(&nearest, conf->identities[j].name);
+		conf_error(errors, value->place, "identities: there is no identity \"%s\"%s",
+			   text_escape_str(shown, sizeof(shown), value->words[i]),
+			   nearest_hint(&nearest, hint, sizeof(hint)));
+	}
+}
+
 static int take_all(struct conf *conf, const struct parsed *parsed, const char *file,
 		    struct conf_errors *errors)
 {
 	int r = take_values(&conf->global, parsed, PARSED_GLOBAL, file, errors);
 
 	for (unsigned i = 0; r == 0 && i < parsed->section_count; i++)
-		r = take_badge(conf, parsed, i, file, errors);
+		r = parsed->sections[i].where == B ? take_badge(conf, parsed, i, file, errors)
+						   : take_identity(conf, parsed, i, file, errors);
 	return r;
 }
 
@@ -225,9 +317,11 @@ static void check_ciphers(const struct conf *conf, const struct conf_badge *badg
 void conf_check(const struct conf *conf, struct conf_errors *errors)
 {
 	check_ciphers(conf, NULL, errors);
+	check_identities(conf, &conf->global.values[SETTING_identities], errors);
 	for (unsigned i = 0; i < conf->badge_count; i++) {
 		const struct conf_value *values = conf->badges[i].scope.values;
 
+		check_identities(conf, &values[SETTING_identities], errors);
 		if (values[SETTING_ciphers].is_set || values[SETTING_min_version].is_set)
 			check_ciphers(conf, &conf->badges[i], errors);
 	}

@@ -36,10 +36,20 @@ struct conf_badge {
 	unsigned match_count;
 };
 
+/* A certificate and its key, for those badges that have its name among their identities. */
+struct conf_identity {
+	char name[LIMIT_BADGE + 1];
+	uint32_t number; /* the daemon's, never 0 */
+	struct conf_place place;
+	struct conf_scope scope;
+};
+
 struct conf {
 	struct conf_scope standard, global;
 	struct conf_badge *badges; /* in the order of the files; none: each user is a badge of its own */
 	unsigned badge_count;
+	struct conf_identity *identities;
+	unsigned identity_count;
 	char **files; /* their names: places point to them */
 	unsigned file_count;
 };
@@ -88,6 +98,12 @@ char *conf_list(const struct conf *conf, const struct conf_badge *badge, enum se
 
 /* The badge of this number, or NULL. */
 const struct conf_badge *conf_badge(const struct conf *conf, uint32_t number);
+
+/* The identity of this name, or NULL. */
+const struct conf_identity *conf_identity(const struct conf *conf, const char *name);
+
+/* Whether BADGE, or if it is NULL who has none, may use the identity of this name. */
+bool conf_has_identity(const struct conf *conf, const struct conf_badge *badge, const char *name);
 
 /* All that is in force, as a configuration that says the same. */
 void conf_dump(const struct conf *conf, FILE *stream);

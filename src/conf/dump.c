@@ -44,6 +44,16 @@ static void print_scope(const struct conf *conf, const struct conf_badge *badge,
 void conf_dump(const struct conf *conf, FILE *stream)
 {
 	print_scope(conf, NULL, G, "", stream);
+	for (unsigned i = 0; i < conf->identity_count; i++) {
+		const struct conf_identity *identity = &conf->identities[i];
+
+		fprintf(stream, "\nidentity \"%s\" {\n", identity->name);
+		for (unsigned j = 0; j < SETTING_COUNT; j++) {
+			if (setting_info[j].where & I)
+				print_value(&setting_info[j], &identity->scope.values[j], "\t", stream);
+		}
+		fputs("}\n", stream);
+	}
 	for (unsigned i = 0; i < conf->badge_count; i++) {
 		fprintf(stream, "\nbadge \"%s\" {\n", conf->badges[i].name);
 		print_scope(conf, &conf->badges[i], B, "\t", stream);

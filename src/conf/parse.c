@@ -1,5 +1,6 @@
 #include "conf/parse.h"
 
+#include <assert.h>
 #include <confuse.h>
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +10,15 @@
 #include "conf/nearest.h"
 #include "conf/settings.h"
 
-#define SECTION "badge"
+/* What has a title and settings of its own.  The words are for who has put a setting elsewhere. */
+static const struct section_kind {
+	const char *name;
+	unsigned where;
+	const char *one;
+} sections[] = {
+	{ "badge", B, "a badge" },
+	{ "identity", I, "an identity" },
+};
 
 /* Settings that are in a file but do not exist. */
 #define STRANGERS_MAX 64
@@ -52,10 +61,19 @@ static struct conf_place place_of(const cfg_t *cfg)
 	return (struct conf_place){ parsing->file, (unsigned)MAX(cfg->line, 0) };
 }
 
+static const struct section_kind *find_section(const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(sections); i++) {
+		if (strcmp(sections[i].name, name) == 0)
+			return &sections[i];
+	}
+	return NULL;
+}
+
 /* Not in a section that does not exist: that is said, and what is in it means nothing. */
 static bool is_ours(const cfg_t *cfg)
 {
-	return cfg == parsing->root || strcmp(cfg->name, SECTION) == 0;
+	return cfg == parsing->root || find_section(cfg->name);
 }
 
 static unsigned section_of(const cfg_t *cfg)
@@ -102,26 +120,42 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 
 /* ---- what does not exist ---- */
 
+/* It exists, but not here. */
+static void complain_of_place(const cfg_t *cfg, const struct setting_info *info,
+			      const struct section_kind *here)
+{
+	const struct section_kind *right = NULL;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sections) && !(info->where & G); i++) {
+		if (info->where & sections[i].where)
+			right = &sections[i];
+	}
+	conf_error(parsing->errors, place_of(cfg), "%s: not a setting of %s: it %s%s", info->name,
+		   here ? here->one : "its own",
+		   right ? "belongs into " : "stands outside of all of them",
+		   right ? right->one : "");
+}
+
 static void complain_of_stranger(const cfg_t *cfg, const char *name)
 {
+	const struct section_kind *here = cfg == parsing->root ? NULL : find_section(cfg->name);
 	struct nearest nearest = { .word = name };
-	const unsigned where = cfg == parsing->root ? G : B;
+	const unsigned where = here ? here->where : G;
 	const struct setting_info *elsewhere = find_setting(name);
 	char hint[96];
 
+	if (elsewhere && !(elsewhere->where & where)) {
+		complain_of_place(cfg, elsewhere, here);
+		return;
+	}
 	for (unsigned i = 0; i < SETTING_COUNT; i++) {
 		if (setting_info[i].where & where)
 			nearest_try(&nearest, setting_info[i].name);
 	}
-	if (where == G)
-		nearest_try(&nearest, SECTION);
-	if (elsewhere && !(elsewhere->where & where))
-		conf_error(parsing->errors, place_of(cfg), "%s: not a setting of %s", name,
-			   where == G ? "its own: it belongs into a badge"
-				      : "a badge: it stands outside of all of them");
-	else
-		conf_error(parsing->errors, place_of(cfg), "%s: there is no such setting%s", name,
-			   nearest_hint(&nearest, hint, sizeof(hint)));
+	for (unsigned i = 0; i < ARRAY_SIZE(sections) && where == G; i++)
+		nearest_try(&nearest, sections[i].name);
+	conf_error(parsing->errors, place_of(cfg), "%s: there is no such setting%s", name,
+		   nearest_hint(&nearest, hint, sizeof(hint)));
 }
 
 static struct stranger *find_stranger(const char *name)
@@ -209,23 +243,26 @@ static int out_of_memory(void)
 	return -1;
 }
 
-/* "badge NAME { ... }" ends.  One that is there twice takes the first one's place: it is not the last. */
+/* "badge NAME { ... }", or another section, ends.  One that is there twice takes the first one's place: it is not the last. */
 static int on_section_end(cfg_t *cfg, cfg_opt_t *opt)
 {
 	cfg_t *last = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
 	struct parsed *out = parsing->out;
-	struct parsed_section *sections, section = { .line = place_of(cfg).line };
+	const struct section_kind *kind = find_section(opt->name);
+	struct parsed_section *more, section = { .line = place_of(cfg).line };
 
+	assert(kind); /* it is called for these alone */
+	section.where = kind->where;
 	add_empty_lists(last);
-	sections = reallocarray(out->sections, out->section_count + 1, sizeof(*sections));
-	if (!sections)
+	more = reallocarray(out->sections, out->section_count + 1, sizeof(*more));
+	if (!more)
 		return out_of_memory();
-	out->sections = sections;
+	out->sections = more;
 	section.title = parsing->title ? parsing->title : strdup(cfg_title(last));
 	parsing->title = NULL;
 	if (!section.title)
 		return out_of_memory();
-	sections[out->section_count++] = section;
+	more[out->section_count++] = section;
 	return 0;
 }
 
@@ -243,8 +280,12 @@ static cfg_opt_t section_option(const char *name, cfg_opt_t *options, cfg_flag_t
 	return option[0];
 }
 
-/* The grammar at one level; as many as there are settings and strangers, and two more, fit. */
-static void fill_options(cfg_opt_t *options, unsigned where, cfg_opt_t *inner)
+/* Settings, strangers, sections, and the end of the list. */
+#define OPTIONS_MAX (SETTING_COUNT + STRANGERS_MAX + ARRAY_SIZE(sections) + 1)
+
+/* The grammar at one level, within the sections those of INNER; NULL: we are there. */
+static void fill_options(cfg_opt_t options[OPTIONS_MAX], unsigned where,
+			 cfg_opt_t inner[ARRAY_SIZE(sections)][OPTIONS_MAX])
 {
 	static const cfg_opt_t end = CFG_END();
 
@@ -252,8 +293,8 @@ static void fill_options(cfg_opt_t *options, unsigned where, cfg_opt_t *inner)
 		if (setting_info[i].where & where)
 			*options++ = list_option(setting_info[i].name, on_value);
 	}
-	if (inner)
-		*options++ = section_option(SECTION, inner, CFGF_MULTI | CFGF_TITLE);
+	for (unsigned i = 0; inner && i < ARRAY_SIZE(sections); i++)
+		*options++ = section_option(sections[i].name, inner[i], CFGF_MULTI | CFGF_TITLE);
 	for (unsigned i = 0; i < parsing->stranger_count; i++) {
 		const struct stranger *stranger = &parsing->strangers[i];
 		const struct setting_info *known = find_setting(stranger->name);
@@ -263,7 +304,7 @@ static void fill_options(cfg_opt_t *options, unsigned where, cfg_opt_t *inner)
 		if (stranger->kind == STRANGER_VALUE || !inner)
 			*options++ = list_option(stranger->name, on_stranger);
 		else
-			*options++ = section_option(stranger->name, inner,
+			*options++ = section_option(stranger->name, inner[0],
 						    stranger->kind == STRANGER_TITLED
 							    ? CFGF_MULTI | CFGF_TITLE
 							    : CFGF_MULTI);
@@ -273,19 +314,20 @@ static void fill_options(cfg_opt_t *options, unsigned where, cfg_opt_t *inner)
 
 static int read_once(const char *text)
 {
-	cfg_opt_t inner[SETTING_COUNT + STRANGERS_MAX + 2];
-	cfg_opt_t outer[SETTING_COUNT + STRANGERS_MAX + 2];
+	cfg_opt_t inner[ARRAY_SIZE(sections)][OPTIONS_MAX], outer[OPTIONS_MAX];
 	int r;
 
 	for (unsigned i = 0; i < parsing->stranger_count; i++)
 		parsing->strangers[i].seen = 0;
-	fill_options(inner, B, NULL);
+	for (unsigned i = 0; i < ARRAY_SIZE(sections); i++)
+		fill_options(inner[i], sections[i].where, NULL);
 	fill_options(outer, G, inner);
 	parsing->root = cfg_init(outer, CFGF_NONE);
 	if (!parsing->root)
 		return -ENOMEM;
 	cfg_set_error_function(parsing->root, on_error);
-	cfg_set_validate_func(parsing->root, SECTION, on_section_end);
+	for (unsigned i = 0; i < ARRAY_SIZE(sections); i++)
+		cfg_set_validate_func(parsing->root, sections[i].name, on_section_end);
 	r = cfg_parse_buf(parsing->root, text);
 	if (r == CFG_SUCCESS)
 		add_empty_lists(parsing->root);

@@ -16,9 +16,21 @@ enum setting {
 	SETTING_COUNT,
 };
 
-enum setting_where { G = 1, B = 2 };
+enum setting_where { G = 1, B = 2, I = 4 };
 
-enum setting_type { PATH, VERSION, YESNO, NUMBER, SIZE, CIPHERS, MATCH, DESTINATIONS, PINS };
+enum setting_type {
+	PATH,
+	KEYFILE,
+	VERSION,
+	YESNO,
+	NUMBER,
+	SIZE,
+	CIPHERS,
+	MATCH,
+	DESTINATIONS,
+	PINS,
+	NAMES
+};
 
 struct setting_info {
 	const char *name;
@@ -39,6 +51,9 @@ static inline int setting_is_single(const struct setting_info *info)
 }
 
 #define CONF_TRUST "/etc/ssl/certs/ca-certificates.crt"
+
+/* A key that systemd hands over (systemd.exec(5), LoadCredential=), by its name. */
+#define CONF_CREDENTIAL "credential:"
 
 struct cipher_info {
 	const char *name;

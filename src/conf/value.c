@@ -97,6 +97,40 @@ static int take_path(const struct setting_info *info, struct conf_place place, c
 	return 0;
 }
 
+/* A file, or one of systemd's credentials; their names are systemd.exec(5)'s. */
+static int take_keyfile(const struct setting_info *info, struct conf_place place, const char *word,
+			struct conf_errors *errors)
+{
+	const size_t len = strlen(CONF_CREDENTIAL);
+
+	if (strncmp(word, CONF_CREDENTIAL, len) != 0)
+		return take_path(info, place, word, errors);
+	word += len;
+	if (!conf_is_name(word))
+		return refuse(errors, info, place, word, "is no name of a credential", "");
+	return 0;
+}
+
+bool conf_is_name(const char *name)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				      "._-";
+
+	return name[0] != '\0' && strlen(name) <= LIMIT_BADGE && name[strspn(name, letters)] == '\0' &&
+	       strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+/* Whether there is such an identity is seen when all files are read. */
+static int take_name(const struct conf_value *value, const struct setting_info *info,
+		     struct conf_place place, const char *word, struct conf_errors *errors)
+{
+	for (unsigned i = 0; i < value->count; i++) {
+		if (strcmp(value->words[i], word) == 0)
+			return refuse(errors, info, place, word, "is there twice", "");
+	}
+	return 0;
+}
+
 /* "10", and for a SIZE also "10K", "10M", "10G". */
 static int take_number(struct conf_value *value, const struct setting_info *info,
 		       struct conf_place place, const char *word, struct conf_errors *errors)
@@ -226,6 +260,10 @@ static int understand(struct conf_value *value, const struct setting_info *info,
 		return take_destination(info, place, word, errors);
 	case PINS:
 		return take_pin(info, place, word, errors);
+	case KEYFILE:
+		return take_keyfile(info, place, word, errors);
+	case NAMES:
+		return take_name(value, info, place, word, errors);
 	}
 	return -EINVAL;
 }

@@ -26,6 +26,9 @@ void value_check(const struct conf_value *value, const struct setting_info *info
 /* What holds when nobody says anything.  0 or -ENOMEM. */
 int value_standard(struct conf_value *ret_value, const struct setting_info *info);
 
+/* Whether badges, identities and the like may be called so: letters, digits, and . _ - */
+bool conf_is_name(const char *name);
+
 void value_deinit(struct conf_value *value);
 
 #endif

@@ -82,7 +82,7 @@ static struct ruleset_attr denied(enum role role, int abi)
 	if (abi >= 4) {
 		/* The supervisor's rules hold for the connector's dials as well: inherited. */
 		attr.net = NET_BIND_TCP;
-		if (role == ROLE_FRONTDOOR || role == ROLE_WORKER)
+		if (role != ROLE_SUPERVISOR && role != ROLE_CONNECTOR)
 			attr.net |= NET_CONNECT_TCP;
 	}
 	if (abi >= 6) {

@@ -33,6 +33,7 @@ static rlim_t open_files(enum role role)
 		[ROLE_SUPERVISOR] = LIMIT_SUPERVISOR_FILES,
 		[ROLE_FRONTDOOR] = LIMIT_FRONTDOOR_FILES,
 		[ROLE_CONNECTOR] = LIMIT_CONNECTOR_FILES,
+		[ROLE_KEYHOLDER] = LIMIT_KEYHOLDER_FILES,
 		[ROLE_WORKER] = LIMIT_WORKER_FILES,
 	};
 
@@ -83,7 +84,8 @@ int rlimits_lower(enum role role, enum sandbox_mode mode)
 
 _Static_assert(LIMIT_WORKER_FILES >= LIMIT_SUPERVISOR_FILES &&
 		       LIMIT_WORKER_FILES >= LIMIT_FRONTDOOR_FILES &&
-		       LIMIT_WORKER_FILES >= LIMIT_CONNECTOR_FILES,
+		       LIMIT_WORKER_FILES >= LIMIT_CONNECTOR_FILES &&
+		       LIMIT_WORKER_FILES >= LIMIT_KEYHOLDER_FILES,
 	       "the worker's limit on descriptors is the highest");
 _Static_assert(LIMIT_TRUST_BYTES >= LIMIT_HOSTS_BYTES && LIMIT_TRUST_BYTES >= LIMIT_RESOLV_BYTES,
 	       "the supervisor makes no file larger than a trust index");

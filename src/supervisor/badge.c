@@ -7,7 +7,27 @@
 
 static struct station *station_of(struct supervisor *supervisor, enum role role)
 {
-	return role == ROLE_FRONTDOOR ? &supervisor->frontdoor : &supervisor->connector;
+	switch (role) {
+	case ROLE_FRONTDOOR:
+		return &supervisor->frontdoor;
+	case ROLE_CONNECTOR:
+		return &supervisor->connector;
+	default:
+		return &supervisor->keyholder;
+	}
+}
+
+/* The message that brings a worker a channel to it. */
+static uint32_t message_of(enum role role)
+{
+	switch (role) {
+	case ROLE_FRONTDOOR:
+		return MSG_FRONTDOOR_CHAN;
+	case ROLE_CONNECTOR:
+		return MSG_CONNECTOR_CHAN;
+	default:
+		return MSG_KEYHOLDER_CHAN;
+	}
 }
 
 /* The far end, which is consumed, to the role that has to know whose it is. */
@@ -21,47 +41,63 @@ static void send_far_end(struct supervisor *supervisor, enum role role, const st
 	station_send(station_of(supervisor, role), MSG_WORKER_CHAN, &body, &fd);
 }
 
+/* Whom a worker has channels to, in the order in which BADGE brings them. */
+static const enum role others[] = { ROLE_FRONTDOOR, ROLE_CONNECTOR, ROLE_KEYHOLDER };
+
+static void close_all(const int *fds, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		fd_close(fds[i]);
+}
+
+/* Of so many channels both ends.  0 or -errno. */
+static int make_channels(int near[], int far[], unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		int pair[2], r = fd_seqpacket_pair(pair);
+
+		if (r < 0) {
+			close_all(near, i);
+			close_all(far, i);
+			return r;
+		}
+		near[i] = pair[0];
+		far[i] = pair[1];
+	}
+	return 0;
+}
+
 int badge_give(struct supervisor *supervisor, struct chan *worker, uint32_t uid, uint32_t badge)
 {
 	const struct msg_badge body = { .uid = uid, .badge = badge };
-	int frontdoor[2], connector[2], r;
+	int near[ARRAY_SIZE(others)], far[ARRAY_SIZE(others)], r;
 	char name[LIMIT_BADGE + 1];
 
 	r = policy_send_worker(&supervisor->policy, badge, worker);
+	if (r == 0)
+		r = make_channels(near, far, ARRAY_SIZE(others));
 	if (r < 0)
 		return r;
-	r = fd_seqpacket_pair(frontdoor);
-	if (r < 0)
-		return r;
-	r = fd_seqpacket_pair(connector);
-	if (r < 0) {
-		fd_close(frontdoor[0]);
-		fd_close(frontdoor[1]);
-		return r;
-	}
 	policy_badge_name(&supervisor->policy, badge, uid, name);
-	r = chan_send(worker, MSG_BADGE, &body, name, strlen(name),
-		      (int[]){ frontdoor[0], connector[0] });
+	r = chan_send(worker, MSG_BADGE, &body, name, strlen(name), near);
 	if (r < 0) {
-		fd_close(frontdoor[1]);
-		fd_close(connector[1]);
+		close_all(far, ARRAY_SIZE(others));
 		return r;
 	}
-	send_far_end(supervisor, ROLE_FRONTDOOR, worker, uid, badge, frontdoor[1]);
-	send_far_end(supervisor, ROLE_CONNECTOR, worker, uid, badge, connector[1]);
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+		send_far_end(supervisor, others[i], worker, uid, badge, far[i]);
 	return 0;
 }
 
 int badge_renew(struct supervisor *supervisor, struct chan *worker, uint32_t uid, uint32_t badge,
 		enum role role)
 {
-	const uint32_t type = role == ROLE_FRONTDOOR ? MSG_FRONTDOOR_CHAN : MSG_CONNECTOR_CHAN;
 	const struct msg_empty body = { 0 };
 	int pair[2], r = fd_seqpacket_pair(pair);
 
 	if (r < 0)
 		return r;
-	r = chan_send(worker, type, &body, NULL, 0, &pair[0]);
+	r = chan_send(worker, message_of(role), &body, NULL, 0, &pair[0]);
 	if (r < 0) {
 		fd_close(pair[1]);
 		return r;

@@ -1,6 +1,6 @@
 /*
- * What makes a worker serve a user: the badge's name, and channels to frontdoor and connector.  The
- * other ends go there with the user's number, so who a worker is follows from the channel, and
+ * What makes a worker serve a user: the badge's name, and channels to frontdoor, connector and
+ * keyholder.  The other ends go there with the user's number, so who a worker is follows from the channel, and
  * never from what it says.
  */
 #ifndef TLSB_SUPERVISOR_BADGE_H

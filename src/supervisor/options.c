@@ -142,6 +142,7 @@ int options_parse(int argc, char **argv, struct options *ret_options, struct fai
 	struct options options = {
 		.role = ROLE_SUPERVISOR,
 		.sandbox = SANDBOX_ENFORCE,
+		.credentials = getenv("CREDENTIALS_DIRECTORY"), /* systemd.exec(5) */
 	};
 	int code;
 

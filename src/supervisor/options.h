@@ -21,6 +21,7 @@ struct options {
 	const char *config; /* NULL: where it belongs, see policy.h */
 	const char *trust;  /* NULL: as the configuration says */
 	const char *user;   /* NULL: not given */
+	const char *credentials; /* the folder with those that systemd passed, or NULL */
 	int debug;          /* -d: everything to standard error */
 	int verbose;
 	int allow_insecure;

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/pin.h"
 #include "base/text.h"
+#include "keys/keyfile.h"
 #include "supervisor/files.h"
 #include "supervisor/identity.h"
 #include "supervisor/peers.h"
@@ -203,10 +204,17 @@ const char *policy_file(const struct policy *policy, unsigned i)
 {
 	if (i == 0)
 		return policy->trust.path;
-	if (i <= policy->other_count)
-		return policy->others[i - 1].path;
-	i -= policy->other_count + 1;
-	return i < policy->crl_count ? policy->crls[i].path : NULL;
+	if (--i < policy->other_count)
+		return policy->others[i].path;
+	i -= policy->other_count;
+	if (i < policy->crl_count)
+		return policy->crls[i].path;
+	i -= policy->crl_count;
+	if (i >= 2 * policy->conf->identity_count)
+		return NULL;
+	if (i % 2 == 0)
+		return policy->identities.list[i / 2].key_path;
+	return policy->conf->identities[i / 2].scope.values[SETTING_certificate].words[0];
 }
 
 void policy_log_trust(const struct policy *policy)
@@ -235,6 +243,19 @@ static void number_badges(struct policy *policy, const struct policy *before)
 	}
 }
 
+/* The same for keys: a handshake that shows a certificate when it is loaded again goes on. */
+static void number_identities(struct policy *policy, const struct policy *before)
+{
+	policy->last_identity = before ? before->last_identity : 0;
+	for (unsigned i = 0; i < policy->conf->identity_count; i++) {
+		struct conf_identity *identity = &policy->conf->identities[i];
+		const struct conf_identity *earlier =
+			before ? conf_identity(before->conf, identity->name) : NULL;
+
+		identity->number = earlier ? earlier->number : ++policy->last_identity;
+	}
+}
+
 int policy_load(const struct options *options, const struct policy *before, struct policy *ret,
 		struct conf_errors *errors)
 {
@@ -251,6 +272,10 @@ int policy_load(const struct options *options, const struct policy *before, stru
 		r = load_trust(&policy, errors);
 	if (r == 0)
 		r = load_all_crls(&policy, errors);
+	if (r == 0)
+		r = identity_files_load(&policy.identities, policy.conf, options->credentials,
+				    options->action == ACTION_CHECK || options->action == ACTION_DUMP,
+				    errors);
 	conf_errors_sort(errors);
 	if (r == 0)
 		r = conf_errors_result(errors);
@@ -259,12 +284,14 @@ int policy_load(const struct options *options, const struct policy *before, stru
 		return r;
 	}
 	number_badges(&policy, before);
+	number_identities(&policy, before);
 	*ret = policy;
 	return 0;
 }
 
 void policy_deinit(struct policy *policy)
 {
+	identity_files_deinit(&policy->identities);
 	policy->conf = conf_free(policy->conf);
 	policy->trust.fd = fd_close(policy->trust.fd);
 	for (unsigned i = 0; i < policy->other_count; i++)
@@ -299,6 +326,10 @@ int policy_main(const struct options *options)
 	struct failure failure;
 	int r;
 
+	if (keyfile_prepare(LIMIT_KEY_CHECK_MEMORY) < 0) {
+		fputs("tlsbrokerd: no memory for keys\n", stderr);
+		return 1;
+	}
 	/* A file that the daemon could not read is an error, even if we could. */
 	r = identity_find(options->user, OPTIONS_USER, &identity, &failure);
 	/* A unit's dynamic user exists only while the unit runs. */
@@ -388,6 +419,7 @@ int policy_send_worker(const struct policy *policy, uint32_t number, struct chan
 		.lifetime_s = (uint32_t)conf_number(conf, badge, SETTING_max_lifetime),
 		.max_memory = conf_number(conf, badge, SETTING_max_memory),
 		.pin_count = (uint16_t)pins_of(conf, badge, pins),
+		.identity_count = (uint16_t)identity_files_count(conf, badge),
 	};
 	char tail[LIMIT_CIPHERS + 1 + LIMIT_PINS_BYTES], *end;
 	const struct trustfile *crls;
@@ -396,6 +428,8 @@ int policy_send_worker(const struct policy *policy, uint32_t number, struct chan
 	end = strchr(conf_list(conf, badge, SETTING_ciphers, tail, LIMIT_CIPHERS + 1), '\0');
 	end = mempcpy(end, pins, body.pin_count * sizeof(pins[0]));
 	r = chan_send(worker, MSG_POLICY, &body, tail, (size_t)(end - tail), NULL);
+	if (r == 0)
+		r = identity_files_send_worker(&policy->identities, conf, badge, worker);
 	crls = find_crls(policy, conf_get(conf, badge, SETTING_crl));
 	if (r == 0 && crls)
 		r = trustfile_send(crls, worker);
@@ -476,4 +510,9 @@ void policy_send_connector(const struct policy *policy, struct chan *connector)
 	chan_send_body(connector, MSG_DESTINATION_RULES, &body);
 	for (unsigned i = 0; i < conf->badge_count; i++)
 		send_destinations(conf, &conf->badges[i], connector);
+}
+
+int policy_send_keyholder(const struct policy *policy, struct chan *keyholder)
+{
+	return identity_files_send_keyholder(&policy->identities, policy->conf, keyholder);
 }

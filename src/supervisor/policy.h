@@ -7,6 +7,7 @@
 #define TLSB_SUPERVISOR_POLICY_H
 
 #include "conf/conf.h"
+#include "supervisor/identityfiles.h"
 #include "supervisor/options.h"
 #include "supervisor/trustfile.h"
 
@@ -20,7 +21,8 @@ struct policy {
 	unsigned other_count;
 	struct trustfile *crls; /* global, and of badges */
 	unsigned crl_count;
-	uint32_t last_badge; /* the highest number that a badge ever had */
+	struct identity_files identities;
+	uint32_t last_badge, last_identity; /* the highest numbers that there ever were */
 };
 
 #define POLICY_NONE { .trust = { .fd = -1 } }
@@ -72,6 +74,9 @@ int policy_send_worker(const struct policy *policy, uint32_t badge, struct chan 
 
 /* Its slice for the connector: where each badge may connect to. */
 void policy_send_connector(const struct policy *policy, struct chan *connector);
+
+/* Its slice for the keyholder: the keys, and who may use them.  0 or -errno. */
+int policy_send_keyholder(const struct policy *policy, struct chan *keyholder);
 
 /* Its slice for the frontdoor: who has which badge. */
 void policy_send_frontdoor(const struct policy *policy, struct chan *frontdoor);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "keys/keyfile.h"
 #include "supervisor/journal.h"
 #include "supervisor/supervisor.h"
 
@@ -118,6 +119,8 @@ static int make_objects(struct supervisor *supervisor)
 	if (r == 0)
 		r = station_init(&supervisor->connector, supervisor, ROLE_CONNECTOR);
 	if (r == 0)
+		r = station_init(&supervisor->keyholder, supervisor, ROLE_KEYHOLDER);
+	if (r == 0)
 		r = workers_init(&supervisor->workers, supervisor);
 	return r;
 }
@@ -126,7 +129,7 @@ static int make_objects(struct supervisor *supervisor)
 static int enter_sandbox(struct supervisor *supervisor)
 {
 	const struct options *options = supervisor->options;
-	const char *read[2 * LIMIT_BADGES + 6] = { RESOLVER_HOSTS_FILE, RESOLVER_CONF_FILE,
+	const char *read[2 * LIMIT_BADGES + 2 * LIMIT_IDENTITIES + 6] = { RESOLVER_HOSTS_FILE, RESOLVER_CONF_FILE,
 					       options->config ? options->config : POLICY_FILE };
 	const char *named;
 	char folder[PATH_MAX];
@@ -174,6 +177,8 @@ int setup_all(struct supervisor *supervisor)
 	if (r < 0)
 		return failure_set(failure, r, "descriptors: %s", strerror(-r));
 	signal(SIGPIPE, SIG_IGN);
+	if (keyfile_prepare(LIMIT_KEY_CHECK_MEMORY) < 0)
+		return failure_set(failure, -ENOMEM, "memory for keys: %s", strerror(ENOMEM));
 	r = become_unprivileged(supervisor, &environment);
 	if (r == 0)
 		r = load_policy(supervisor);

@@ -64,14 +64,30 @@ static int start_connector(struct station *station)
 	return resolver_send(&station->supervisor->resolver, &station->process->chan);
 }
 
+/*
+ * The keyholder is for: signatures with private keys.  It has the open files of those keys that some
+ * badge may use, and a channel to each worker; it must not have any other file, the network, or clients.
+ */
+static int start_keyholder(struct station *station)
+{
+	int r = process_start(station->supervisor, ROLE_KEYHOLDER, &station_ops, station,
+			      &station->process);
+
+	if (r < 0)
+		return r;
+	return policy_send_keyholder(&station->supervisor->policy, &station->process->chan);
+}
+
 int station_start(struct station *station)
 {
 	int r;
 
 	if (station->role == ROLE_FRONTDOOR)
 		r = start_frontdoor(station);
-	else
+	else if (station->role == ROLE_CONNECTOR)
 		r = start_connector(station);
+	else
+		r = start_keyholder(station);
 	if (r == 0)
 		workers_connect(station->supervisor, station->role);
 	else if (station->process)

@@ -1,5 +1,5 @@
 /*
- * Frontdoor and connector: roles of which there is exactly one, started again whenever it dies and
+ * Frontdoor, connector and keyholder: roles of which there is exactly one, started again whenever it dies and
  * then given what the dead one had.
  */
 #ifndef TLSB_SUPERVISOR_STATION_H

@@ -60,6 +60,7 @@ static void send_roles(const struct asking *asking)
 	send_row(asking, &row, role_name(ROLE_SUPERVISOR));
 	send_station(asking, &supervisor->frontdoor);
 	send_station(asking, &supervisor->connector);
+	send_station(asking, &supervisor->keyholder);
 	if (supervisor->workers.spare)
 		send_process(asking, supervisor->workers.spare->process,
 			     supervisor->workers.spare->state, 0);

@@ -25,6 +25,7 @@ chan_handler *const supervisor_handlers[MSG_COUNT] = {
 	[MSG_QUESTION] = questions_on_question,
 	[MSG_SESSION_ROW] = questions_on_row,
 	[MSG_CONNECTOR_WANTED] = workers_on_connector_wanted,
+	[MSG_KEYHOLDER_WANTED] = workers_on_keyholder_wanted,
 	[MSG_PEER_WANTED] = peers_on_wanted,
 };
 
@@ -59,8 +60,8 @@ void supervisor_check(struct supervisor *supervisor)
 		return;
 	}
 	if (supervisor->phase != PHASE_STARTING || !is_ready(&supervisor->frontdoor) ||
-	    !is_ready(&supervisor->connector) || !workers->spare ||
-	    workers->spare->state != ROW_STATE_SPARE)
+	    !is_ready(&supervisor->connector) || !is_ready(&supervisor->keyholder) ||
+	    !workers->spare || workers->spare->state != ROW_STATE_SPARE)
 		return;
 	supervisor->phase = PHASE_RUNNING;
 	log_event(LOG_L_NOTICE, "ready",
@@ -100,6 +101,19 @@ static void on_deadline(evutil_socket_t fd unused_, short what unused_, void *ar
 	event_base_loopbreak(supervisor->base);
 }
 
+/* One that has not got all of them has none of the new ones: another gets them all. */
+static void send_keys(struct supervisor *supervisor)
+{
+	struct process *keyholder = supervisor->keyholder.process;
+	int r = keyholder ? policy_send_keyholder(&supervisor->policy, &keyholder->chan) : 0;
+
+	if (r == 0)
+		return;
+	log_event(LOG_L_ERROR, "the keyholder cannot be given its keys, and is started again",
+		  { FIELD_ERROR, strerror(-r) });
+	process_kill(keyholder);
+}
+
 /* New sessions see what is new; of those that are open, the roles end what is forbidden now. */
 static int reload(struct supervisor *supervisor, struct conf_errors *errors)
 {
@@ -120,6 +134,7 @@ static int reload(struct supervisor *supervisor, struct conf_errors *errors)
 		policy_send_connector(&supervisor->policy, &supervisor->connector.process->chan);
 	if (supervisor->frontdoor.process)
 		policy_send_frontdoor(&supervisor->policy, &supervisor->frontdoor.process->chan);
+	send_keys(supervisor);
 	workers_send_policy(&supervisor->workers);
 	policy_log_trust(&supervisor->policy);
 	return 0;
@@ -198,6 +213,7 @@ static void end(struct supervisor *supervisor)
 	workers_deinit(&supervisor->workers);
 	station_deinit(&supervisor->frontdoor);
 	station_deinit(&supervisor->connector);
+	station_deinit(&supervisor->keyholder);
 	for (int i = 0; i < SIGNAL_COUNT; i++)
 		free_event(supervisor->signals[i]);
 	free_event(supervisor->watchdog);
@@ -212,6 +228,8 @@ static void start_all(struct supervisor *supervisor)
 {
 	int r = station_start(&supervisor->connector);
 
+	if (r == 0)
+		r = station_start(&supervisor->keyholder);
 	if (r == 0)
 		r = station_start(&supervisor->frontdoor);
 	if (r == 0)

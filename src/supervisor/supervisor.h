@@ -5,12 +5,12 @@
  *
  *   setup.c       from the command line to the sandbox
  *   supervisor.c  the event loop, signals, start-up and stop as a whole
- *   station.c     frontdoor and connector: one of each, always
+ *   station.c     frontdoor, connector and keyholder: one of each, always
  *   workers.c     one for each user, and a spare; wishes.c gives them out, badge.c says whose
  *   process.c     any one process; spawn.c forks and execs it; rolelog.c what it has to say
  *   questions.c   what administrators and users ask for; status.c what everybody may know
  *   policy.c      the configuration, and each role's slice of it
- *   trustfile.c, resolver.c, peers.c   what the roles need of files
+ *   trustfile.c, identityfiles.c, resolver.c, peers.c   what the roles need of files
  */
 #ifndef TLSB_SUPERVISOR_SUPERVISOR_H
 #define TLSB_SUPERVISOR_SUPERVISOR_H
@@ -56,7 +56,7 @@ struct supervisor {
 	struct resolver resolver;
 
 	LIST_HEAD(, process) processes;
-	struct station frontdoor, connector;
+	struct station frontdoor, connector, keyholder;
 	struct workers workers;
 	struct questions questions;
 	uint64_t counts[COUNTER_COUNT]; /* what processes that are over had counted */

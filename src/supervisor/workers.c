@@ -23,9 +23,9 @@ static void set_timer(struct event *timer, uint64_t ms)
 
 /*
  * A worker is for: the TLS sessions of one user.  It gets its slice of the policy now; with its
- * badge it gets a channel to the frontdoor, on which clients come, and one to the connector, on
- * which connected sockets come.  It must not have files, ways to connect, or anything of another
- * user's.
+ * badge it gets a channel to the frontdoor, on which clients come, one to the connector, on which
+ * connected sockets come, and one to the keyholder, on which signatures come.  It must not have files,
+ * ways to connect, private keys, or anything of another user's.
  */
 int workers_start(struct workers *workers)
 {
@@ -167,33 +167,46 @@ void workers_connect(struct supervisor *supervisor, enum role role)
 	struct worker *worker;
 
 	TAILQ_FOREACH(worker, &supervisor->workers.list, next) {
-		/* One that drains gets no clients, but may still dial. */
+		/* One that drains gets no clients, but may still dial and sign. */
 		if (worker->seat ||
-		    (worker->state == ROW_STATE_DRAINING && role == ROLE_CONNECTOR))
+		    (worker->state == ROW_STATE_DRAINING && role != ROLE_FRONTDOOR))
 			badge_renew(supervisor, &worker->process->chan, worker->uid, worker->badge,
 				    role);
 	}
 }
 
-int workers_on_connector_wanted(struct chan *chan, struct msg *msg unused_)
+static int renew(struct chan *chan, const struct station *station)
 {
 	struct process *process = chan->owner;
 	struct worker *worker = process->owner;
-	const struct process *connector = process->supervisor->connector.process;
+	const enum role role = station->role;
 	uint64_t now = clock_ms();
 
 	if (worker->state != ROW_STATE_RUNNING && worker->state != ROW_STATE_DRAINING)
 		return -EPERM;
-	/* One that asks more often than it should is not to keep us and the connector busy. */
-	if (now - worker->renewed_ms < LIMIT_CONNECTOR_AWAY_MS / 2)
+	/* One that asks more often than it should is not to keep us and the others busy. */
+	if (now - worker->renewed_ms[role] < LIMIT_CONNECTOR_AWAY_MS / 2)
 		return 0;
-	/* One that has just been started, or will be, is given channels to all then: another would end the
-	 * dials on the first.  What fails is asked for again. */
-	if (connector && process_age_ms(connector) >= LIMIT_CONNECTOR_AWAY_MS)
-		(void)badge_renew(process->supervisor, chan, worker->uid, worker->badge,
-				  ROLE_CONNECTOR);
-	worker->renewed_ms = now;
+	/* A role that has just been started, or will be, is given channels to all then: another would end
+	 * what was asked for on the first.  What fails is asked for again. */
+	if (station->process && process_age_ms(station->process) >= LIMIT_CONNECTOR_AWAY_MS)
+		(void)badge_renew(process->supervisor, chan, worker->uid, worker->badge, role);
+	worker->renewed_ms[role] = now;
 	return 0;
+}
+
+int workers_on_connector_wanted(struct chan *chan, struct msg *msg unused_)
+{
+	const struct process *process = chan->owner;
+
+	return renew(chan, &process->supervisor->connector);
+}
+
+int workers_on_keyholder_wanted(struct chan *chan, struct msg *msg unused_)
+{
+	const struct process *process = chan->owner;
+
+	return renew(chan, &process->supervisor->keyholder);
 }
 
 /* Whose badge is not there any more has nothing to go by; else new sessions go by the new one. */

@@ -22,7 +22,7 @@ struct worker {
 	uint32_t uid, badge; /* whose, and as what; nobody's while spare */
 	char badge_name[LIMIT_BADGE + 1]; /* also when the configuration has it no more */
 	enum row_state state;
-	uint64_t renewed_ms; /* when it last got what it asked for */
+	uint64_t renewed_ms[ROLE_COUNT]; /* when it last got the channel to that role that it asked for */
 };
 
 struct workers {
@@ -60,11 +60,12 @@ void workers_start_in(struct workers *workers, unsigned ms);
 /* A worker keeps its sessions until they end, or until a deadline; but nobody new comes to it. */
 void workers_retire(struct workers *workers, struct worker *worker);
 
-/* A new frontdoor or connector: a new channel between it and each worker that it concerns. */
+/* A new frontdoor, connector or keyholder: a new channel between it and each worker that it concerns. */
 void workers_connect(struct supervisor *supervisor, enum role role);
 
-/* A worker asks for that by itself: its channel to the connector broke, and nothing else. */
+/* A worker asks for that by itself: its channel to that role broke, and nothing else. */
 int workers_on_connector_wanted(struct chan *chan, struct msg *msg);
+int workers_on_keyholder_wanted(struct chan *chan, struct msg *msg);
 
 /* Send what the new configuration says to all of them. */
 void workers_send_policy(struct workers *workers);

@@ -8,6 +8,9 @@
 /* Before OpenSSL's first allocation.  0, or -EBUSY: too late, and failures would not be seen. */
 int memory_watch(void);
 
+/* From now on, overwrite what OpenSSL frees: there are private keys in this process. */
+void memory_wipe(void);
+
 /* How often an allocation of OpenSSL's has failed. */
 unsigned long memory_failures(void);
 

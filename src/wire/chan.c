@@ -221,11 +221,11 @@ static int enqueue(struct chan *chan, uint32_t type, const void *body, const voi
 int chan_send(struct chan *chan, uint32_t type, const void *body, const void *tail,
 	      size_t tail_len, const int *fds)
 {
-	int owned[LIMIT_MESSAGE_FDS] = { -1, -1 };
+	int owned[LIMIT_MESSAGE_FDS];
 	int r = -EPIPE;
 
-	for (size_t i = 0; fds && i < chan->ctx.table->rows[type].fds; i++)
-		owned[i] = fds[i];
+	for (size_t i = 0; i < ARRAY_SIZE(owned); i++)
+		owned[i] = fds && i < chan->ctx.table->rows[type].fds ? fds[i] : -1;
 	if (!chan->gone) {
 		r = -EAGAIN;
 		if (chan->queued == 0)

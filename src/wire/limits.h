@@ -63,7 +63,10 @@
 #define LIMIT_CONNECTOR_FILES (32 * LIMIT_ATTEMPTS_PER_BADGE + LIMIT_WORKERS + 64)
 /* Dials do not get the connector's last ones: they are for its workers' channels, and its files. */
 #define LIMIT_CONNECTOR_SPARE_FILES 16
-#define LIMIT_SUPERVISOR_FILES (4 * LIMIT_WORKERS + 64)
+/* A channel for each worker, and for one that follows it; keys on their way. */
+#define LIMIT_KEYHOLDER_FILES (2 * LIMIT_WORKERS + 64)
+/* ... and two for each identity, before and while a configuration is replaced. */
+#define LIMIT_SUPERVISOR_FILES (4 * LIMIT_WORKERS + 4 * LIMIT_IDENTITIES + 64)
 
 /* ---- names and dials ---- */
 
@@ -160,7 +163,7 @@
 /* Largest tail: a part of a CA bundle. */
 #define LIMIT_TAIL 16384
 #define LIMIT_MESSAGE (LIMIT_TAIL + 1024)
-#define LIMIT_MESSAGE_FDS 2
+#define LIMIT_MESSAGE_FDS 3
 
 /* Messages queued for a reader that is slow, before its channel counts as broken. */
 #define LIMIT_CHAN_QUEUE 4096
@@ -189,6 +192,34 @@
 #define LIMIT_PINS_BYTES (LIMIT_PINS * 32)
 #define LIMIT_UNIT    255 /* the name of a systemd unit, as systemd has it */
 #define LIMIT_WORDS   15809 /* a list of words: with a badge's name and LIMIT_MATCHES of 8 bytes a tail */
+
+/* ---- keys ---- */
+
+/* Identities in the configuration; and the badges that may use a key, all in one message. */
+#define LIMIT_IDENTITIES 256
+#define LIMIT_GRANTS (LIMIT_BADGES * 4 + LIMIT_BADGE)
+
+/* A private key's file: RSA with 16384 bits has 13 KiB in PEM. */
+#define LIMIT_KEY_BYTES (16u * 1024)
+
+/* Memory for private keys that is never swapped out: 256 of RSA with 8192 bits.  Every process may lock
+ * 8 MiB. */
+#define LIMIT_KEY_MEMORY (1024u * 1024)
+
+/* The same for the supervisor, which looks at one key after the other. */
+#define LIMIT_KEY_CHECK_MEMORY (64u * 1024)
+
+/* The certificates that go with it, in PEM, with text between them. */
+#define LIMIT_CHAIN_FILE (256u * 1024)
+
+#define LIMIT_SIGNATURE 2048 /* RSA with 16384 bits */
+
+/* What is signed in TLS 1.2: the handshake so far, with two chains, and some KiB of everything else. */
+#define LIMIT_SIGN_BYTES (2u * LIMIT_CHAIN_BYTES + 32 * 1024)
+
+/* Signatures that one worker waits for at once, and their bytes; its other handshakes wait. */
+#define LIMIT_SIGNS 64
+#define LIMIT_SIGNS_BYTES (16u * LIMIT_SIGN_BYTES)
 
 /* ---- rings ---- */
 

@@ -136,7 +136,7 @@ struct msg_clients {
 	uint32_t reserved;
 };
 
-/* tail: the badge's name.  fds: channels to frontdoor and connector. */
+/* tail: the badge's name.  fds: channels to frontdoor, connector and keyholder. */
 struct msg_badge {
 	uint32_t uid;
 	uint32_t badge; /* its number; 0: the user's own */
@@ -146,7 +146,9 @@ struct msg_badge {
 #define msg_badge_gone     msg_empty
 #define msg_frontdoor_chan msg_empty
 #define msg_connector_chan msg_empty
+#define msg_keyholder_chan msg_empty
 #define msg_connector_wanted msg_empty
+#define msg_keyholder_wanted msg_empty
 
 enum policy_flags {
 	POLICY_MAY_SKIP_VERIFY = 1, /* tlsb_config_insecure_no_verify() is granted */
@@ -155,7 +157,8 @@ enum policy_flags {
 	POLICY_KNOWN_FLAGS = 7,
 };
 
-/* tail: the cipher suites that may be used, with colons between them; then the pins, 32 bytes each. */
+/* tail: the cipher suites that may be used, with colons between them; then the pins, 32 bytes each.
+ * IDENTITY_COUNT IDENTITYs follow. */
 struct msg_policy {
 	uint64_t max_memory; /* bytes of rings */
 	uint32_t max_sessions;
@@ -164,7 +167,17 @@ struct msg_policy {
 	uint16_t version_min;
 	uint16_t flags;
 	uint16_t pin_count;
-	uint16_t reserved[3];
+	uint16_t identity_count;
+	uint16_t reserved[2];
+};
+
+/*
+ * A certificate that programs may ask for by name.  tail: the name.  fd: the chain, certificates in DER,
+ * one behind the other, its own first; sealed.
+ */
+struct msg_identity {
+	uint32_t key; /* its number, for SIGN */
+	uint32_t reserved;
 };
 
 /* fd: the index of the revocation lists, as TRUST's.  They are in force from TRUST on. */
@@ -232,6 +245,36 @@ struct msg_dial_failed {
 	uint64_t id;
 	uint32_t error; /* enum tlsb_error */
 	uint32_t looking_up; /* 1: its name was still to be found; 0: it was dialled, or refused */
+};
+
+/* The private keys: so many KEYs follow, and then take the place of all earlier ones. */
+struct msg_keys {
+	uint32_t count;
+	uint32_t reserved;
+};
+
+/* fd: the file that it is in.  tail: the badges that may use it, 4 bytes each; then the identity's name. */
+struct msg_key {
+	uint32_t key; /* its number, never 0 */
+	uint32_t badge_count;
+};
+
+/* tail: the beginning of what the next SIGN has the end of. */
+#define msg_sign_part msg_empty
+
+/* tail: what is to be signed, or the end of it. */
+struct msg_sign {
+	uint64_t id;
+	uint32_t key;
+	uint16_t scheme; /* RFC 8446, 4.2.3: see keys/schemes.def */
+	uint16_t reserved;
+};
+
+/* tail: the signature, if there is no error. */
+struct msg_signed {
+	uint64_t id;
+	uint32_t error; /* enum tlsb_error */
+	uint32_t reserved;
 };
 
 /* Each badge may connect to somewhere else now: the worker is to ask about what is connected. */
@@ -383,8 +426,8 @@ enum connect_flags {
 };
 
 /*
- * tail: host, name to verify ("" = host), ALPN and ciphers, one behind the other, without NULs; then the
- * pins, 32 bytes each.
+ * tail: host, name to verify ("" = host), ALPN, ciphers and identity ("" = none), one behind the other,
+ * without NULs; then the pins, 32 bytes each.
  */
 struct msg_connect {
 	uint32_t deadline_ms;
@@ -398,8 +441,9 @@ struct msg_connect {
 	uint16_t name_len;
 	uint16_t alpn_len;
 	uint16_t ciphers_len;
+	uint16_t identity_len;
 	uint16_t pin_count;
-	uint16_t reserved[2];
+	uint16_t reserved;
 };
 
 /* fd: the session's shared memory (ring/channel.h). */

@@ -106,8 +106,9 @@ enum msg_rule msg_check(const struct msg_context *ctx, const void *buf, size_t l
 		.body = bytes,
 		.tail = (const char *)bytes + info->body,
 		.tail_len = (uint32_t)(rest - info->body),
-		.fds = { -1, -1 },
 	};
+	for (size_t i = 0; i < ARRAY_SIZE(ret_msg->fds); i++)
+		ret_msg->fds[i] = -1;
 	return RULE_NONE;
 }
 

@@ -16,7 +16,7 @@ enum role {
 
 /* A set of roles, as the message tables and the system call table write it. */
 #define R(NAME) (1u << ROLE_##NAME)
-#define R_CHILDREN (R(FRONTDOOR) | R(CONNECTOR) | R(WORKER))
+#define R_CHILDREN (R(FRONTDOOR) | R(CONNECTOR) | R(KEYHOLDER) | R(WORKER))
 
 /* "worker", ...; "client" for ROLE_CLIENT. */
 const char *role_name(enum role role);

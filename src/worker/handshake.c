@@ -7,10 +7,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "ring/doorbell.h"
 #include "worker/facts.h"
 #include "worker/review.h"
 #include "worker/session.h"
+#include "worker/signing.h"
 #include "worker/state.h"
 #include "worker/verdict.h"
 
@@ -27,11 +29,17 @@ static bool established(struct session *session)
 	struct counters *counters = session->worker->child->counters;
 	uint64_t us = handshake_us(session);
 
-	if (session->request->verify && !(session->name = strdup(session->request->name))) {
+	if ((session->request->verify && !(session->name = strdup(session->request->name))) ||
+	    (session->signing && signing_has_signed(session->signing) &&
+	     !(session->identity = strdup(session->request->identity)))) {
 		session_end(session, TLSB_E_RESOURCES, "the broker has no memory left");
 		return false;
 	}
 	facts_established(session->facts, session->ssl, session->request->verify, us);
+	if (session->identity)
+		text_copy(session->facts->identity, sizeof(session->facts->identity),
+			  session->identity);
+	session->signing = signing_free(session->signing);
 	if (!session->facts->resumed)
 		session->resume_until = tls_chain_until(session->ssl, time(NULL) + LIMIT_RESUME_S);
 	session->resume = session->resume && session->request->verify;
@@ -43,7 +51,9 @@ static bool established(struct session *session)
 		  { FIELD_SERVER, session->server }, { FIELD_ADDRESS, session->facts->address },
 		  { FIELD_VERSION, SSL_get_version(session->ssl) },
 		  { FIELD_CIPHER, session->facts->cipher },
-		  { FIELD_RESUMED, session->facts->resumed ? "1" : "0" }, { FIELD_OUTCOME, "ok" },
+		  { FIELD_RESUMED, session->facts->resumed ? "1" : "0" },
+		  { FIELD_IDENTITY, session->identity },
+		  { FIELD_OUTCOME, "ok" },
 		  { FIELD_MS, LOG_NUMBER(us / 1000) });
 	page->info = *session->facts;
 	session->stage = STAGE_OPEN;
@@ -99,6 +109,17 @@ static bool is_pinned(struct session *session)
 	return false;
 }
 
+/* As signing_handshake(). */
+static int go_on(struct session *session, int *ret_result, int *ret_error)
+{
+	if (session->signing)
+		return signing_handshake(session->signing, session->ssl, ret_result, ret_error);
+	ERR_clear_error();
+	*ret_result = SSL_do_handshake(session->ssl);
+	*ret_error = SSL_get_error(session->ssl, *ret_result);
+	return 1;
+}
+
 /* What it was begun under may not be in force any more. */
 static bool is_allowed(struct session *session)
 {
@@ -114,10 +135,13 @@ static bool is_allowed(struct session *session)
 /* Returns false when it is not over yet, or the session has ended. */
 bool handshake_pump(struct session *session)
 {
-	int r, error;
+	int r, error, gone_on = go_on(session, &r, &error);
 
-	ERR_clear_error();
-	r = SSL_do_handshake(session->ssl);
+	if (gone_on <= 0) {
+		if (gone_on < 0)
+			session_end(session, TLSB_E_RESOURCES, "the broker has no memory left");
+		return false;
+	}
 	if (r == 1) {
 		/* OpenSSL has refused already whatever does not verify; this is the second lock. */
 		if (session->request->verify && SSL_get_verify_result(session->ssl) != X509_V_OK) {
@@ -131,7 +155,6 @@ bool handshake_pump(struct session *session)
 		}
 		return is_pinned(session) && is_allowed(session) && established(session);
 	}
-	error = SSL_get_error(session->ssl, r);
 	if (error == SSL_ERROR_WANT_READ && session->net.turn >= LIMIT_PUMP_BYTES)
 		event_active(session->socket_event, EV_TIMEOUT, 0);
 	else if (error == SSL_ERROR_WANT_READ && session->net.broken)
@@ -180,26 +203,26 @@ void session_on_resumable(struct session *session, SSL_SESSION *resumable)
 
 void session_on_refused_certificate(struct session *session, X509_STORE_CTX *store)
 {
-	if (!session->refusal)
-		session->refusal = calloc(1, sizeof(*session->refusal));
-	if (session->refusal)
-		verdict_of_certificate(store, session->request->name, session->refusal);
+	struct verdict *refusal = session_refusal(session);
+
+	if (refusal)
+		verdict_of_certificate(store, session->request->name, refusal);
 }
 
 void session_on_heavy_chain(struct session *session, const char *why)
 {
-	if (!session->refusal && session->request->verify)
-		session->refusal = calloc(1, sizeof(*session->refusal));
-	if (session->refusal)
-		verdict_of_burden(session->request->name, why, session->refusal);
+	struct verdict *refusal = session->request->verify ? session_refusal(session) : NULL;
+
+	if (refusal)
+		verdict_of_burden(session->request->name, why, refusal);
 }
 
 void session_on_unpinned(struct session *session, const char *whose)
 {
-	if (!session->refusal)
-		session->refusal = calloc(1, sizeof(*session->refusal));
-	if (session->refusal)
-		verdict_of_pins(session->request->name, whose, session->refusal);
+	struct verdict *refusal = session_refusal(session);
+
+	if (refusal)
+		verdict_of_pins(session->request->name, whose, refusal);
 }
 
 static void on_socket(evutil_socket_t fd unused_, short what, void *arg)

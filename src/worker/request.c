@@ -119,6 +119,8 @@ int request_parse(struct request *request, const struct msg *msg, const struct b
 	    msg_tail_string(msg, &at, connect->alpn_len, request->alpn, sizeof(request->alpn)) < 0 ||
 	    msg_tail_string(msg, &at, connect->ciphers_len, request->ciphers,
 			    sizeof(request->ciphers)) < 0 ||
+	    msg_tail_string(msg, &at, connect->identity_len, request->identity,
+			    sizeof(request->identity)) < 0 ||
 	    pins_read(&request->pins, msg, &at, connect->pin_count) < 0 ||
 	    at != msg->tail_len || (connect->flags & ~(unsigned)CONNECT_KNOWN_FLAGS) != 0 ||
 	    connect->ca_len != request->ca_len || connect->port == 0 ||

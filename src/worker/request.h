@@ -14,6 +14,7 @@ struct request {
 	char name[LIMIT_HOST + 1]; /* to verify; the host's own when none was given */
 	char alpn[LIMIT_ALPN + 1];
 	char ciphers[LIMIT_CIPHERS + 1];
+	char identity[LIMIT_BADGE + 1]; /* "": none */
 	uint16_t port;
 	uint16_t family;
 	uint16_t version_min, version_max;

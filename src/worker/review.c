@@ -84,6 +84,8 @@ const char *review_objection(struct session *session, bool with_chain)
 	const struct tls *tls = &session->worker->tls;
 	const char *objection = agreed_objection(&tls->bounds, session->ssl);
 
+	if (!objection && session->identity && !identities_find(&tls->identities, session->identity))
+		objection = "identities: the one that the server has seen is not this badge's any more";
 	return objection || !with_chain ? objection : chain_objection(tls, session->ssl);
 }
 

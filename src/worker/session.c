@@ -15,6 +15,7 @@
 #include "worker/audit.h"
 #include "worker/client.h"
 #include "worker/facts.h"
+#include "worker/signing.h"
 #include "worker/state.h"
 #include "worker/verdict.h"
 
@@ -33,6 +34,7 @@ static void session_free(struct session *session)
 		event_free(session->socket_event);
 	if (session->stage == STAGE_DIALLING)
 		handshake_unprepare(session);
+	session->signing = signing_free(session->signing);
 	SSL_free(session->ssl);
 	fd_close(session->net.fd);
 	if (session->stage == STAGE_DIALLING && session->dial_sent)
@@ -53,6 +55,7 @@ static void session_free(struct session *session)
 	free(session->server);
 	free(session->address);
 	free(session->name);
+	free(session->identity);
 	free(session->asked);
 	free(session);
 	worker_check_drained(worker);
@@ -103,6 +106,13 @@ void session_violation(struct session *session, const char *what)
 {
 	counters_add(session->worker->child->counters, COUNTER_violations, 1);
 	session_end(session, TLSB_E_BROKER_PROTOCOL, "the program broke the protocol: %s", what);
+}
+
+struct verdict *session_refusal(struct session *session)
+{
+	if (!session->refusal)
+		session->refusal = calloc(1, sizeof(*session->refusal));
+	return session->refusal;
 }
 
 void session_broken(struct session *session, int error)

@@ -26,6 +26,7 @@
 
 struct worker;
 struct client;
+struct signing;
 struct verdict;
 
 enum stage { STAGE_SETUP, STAGE_DIALLING, STAGE_HANDSHAKE, STAGE_OPEN, STAGE_LINGER };
@@ -44,6 +45,7 @@ struct session {
 	char *server; /* "host:port", for log and status */
 	char *address; /* the same as it was dialled, or NULL */
 	char *name;    /* what was verified, or NULL */
+	char *identity; /* that the server has seen, or NULL */
 	char *asked;   /* as the connector was: the host, then the name to verify if it is another one */
 	uint16_t asked_name_len;
 	uint16_t peer_port, peer_family; /* where it is connected to */
@@ -62,6 +64,7 @@ struct session {
 	struct net net;
 	struct event *socket_event;
 	SSL *ssl;
+	struct signing *signing; /* until the handshake is over, if an identity is to be shown */
 	uint64_t connected_us;
 	struct resume_key resume_key;
 	bool resume;
@@ -143,6 +146,9 @@ int session_arm_timer(struct session *session, uint64_t ms);
 
 /* The program broke the protocol, or lies in its memory.  Ends the session. */
 void session_violation(struct session *session, const char *what);
+
+/* To be filled in: what the program is told instead of OpenSSL's error.  NULL: no memory. */
+struct verdict *session_refusal(struct session *session);
 
 /* TLS or TCP broke: OpenSSL's ERROR says how.  Ends the session. */
 void session_broken(struct session *session, int error);

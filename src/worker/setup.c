@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "worker/session.h"
+#include "worker/signing.h"
 #include "worker/state.h"
 
 int session_on_ca(struct chan *chan, struct msg *msg)
@@ -91,7 +92,11 @@ int session_on_connect(struct chan *chan, struct msg *msg)
 	}
 	chan->ctx.phase = SESSION;
 	session->stage = STAGE_DIALLING;
-	r = session->server && session->asked ? session_arm_timer(session, request->deadline_ms) : -ENOMEM;
+	if (request->identity[0] != '\0')
+		session->signing = signing_new(session);
+	r = -ENOMEM;
+	if (session->server && session->asked && (session->signing || request->identity[0] == '\0'))
+		r = session_arm_timer(session, request->deadline_ms);
 	/* Channel and first flight are made while the connector is at work. */
 	if (r == 0) {
 		session_dial(session);

@@ -14,12 +14,15 @@
 #include "worker/tls.h"
 
 struct client;
+struct fibre;
 struct session;
+struct signing;
 
 struct worker {
 	struct child *child;
-	struct chan frontdoor, connector; /* all zero while there is none */
+	struct chan frontdoor, connector, keyholder; /* all zero while there is none */
 	struct tls tls;
+	struct identities coming; /* those that are on their way */
 	struct quota quota;
 	struct ages ages;
 	struct slots sessions; /* by the id that DIAL carries */
@@ -38,6 +41,10 @@ struct worker {
 	uint64_t review_below; /* the session numbers that it has not looked at yet */
 	uint64_t asked_below;  /* the same, about whom the connector was not asked */
 	struct event *connector_away; /* pending while there is no channel to the connector */
+	struct event *keyholder_away; /* the same, to the keyholder */
+	TAILQ_HEAD(, signing) signings_in_line;
+	unsigned fibre_count; /* of handshakes that wait for a signature */
+	struct fibre *idle_fibre;
 };
 
 /* Data came, or sessions ended: look for idle memory later.  No timer runs while all are idle. */

@@ -11,6 +11,7 @@
 #include "tlsbroker.h"
 #include "trust/lookup.h"
 #include "worker/session.h"
+#include "worker/signing.h"
 #include "worker/verify.h"
 
 /*
@@ -83,7 +84,8 @@ int tls_prepare(struct tls *tls)
 	tls->net_method = net_method_new();
 	tls->ctx = SSL_CTX_new(TLS_client_method());
 	tls->cache = resume_cache_new();
-	if (!tls->net_method || !tls->ctx || !tls->cache)
+	tls->provider = provider_new(signing_sign);
+	if (!tls->net_method || !tls->ctx || !tls->cache || !tls->provider)
 		return -ENOMEM;
 	bounds_init(&tls->bounds);
 	return configure(tls->ctx);
@@ -92,6 +94,8 @@ int tls_prepare(struct tls *tls)
 void tls_deinit(struct tls *tls)
 {
 	SSL_CTX_free(tls->ctx);
+	identities_deinit(&tls->identities);
+	provider_free(tls->provider);
 	tls->cache = resume_cache_free(tls->cache);
 	BIO_meth_free(tls->net_method);
 	trust_index_close(&tls->trust);
@@ -312,6 +316,16 @@ static int apply(const struct tls *tls, SSL *ssl, const struct request *request,
 					 : "a cipher suite is unknown to the broker";
 		return r;
 	}
+	if (request->identity[0] != '\0') {
+		const struct identity *identity = identities_find(&tls->identities, request->identity);
+
+		if (!identity) {
+			*ret_text = "identities: the program has none of the name that it asks for";
+			return -EACCES;
+		}
+		if (identity_use(identity, ssl) < 0)
+			return -ENOMEM;
+	}
 	if (request->ca) {
 		X509_STORE *store = own_store(request->ca, request->ca_len);
 
@@ -382,6 +396,7 @@ int tls_resume_key(const struct request *request, struct resume_key *ret_key)
 	     EVP_DigestUpdate(md, request->name, strlen(request->name) + 1) &&
 	     EVP_DigestUpdate(md, request->alpn, strlen(request->alpn) + 1) &&
 	     EVP_DigestUpdate(md, request->ciphers, strlen(request->ciphers) + 1) &&
+	     EVP_DigestUpdate(md, request->identity, strlen(request->identity) + 1) &&
 	     EVP_DigestUpdate(md, request->pins.list, request->pins.count * sizeof(struct pin)) &&
 	     EVP_DigestUpdate(md, request->ca ? request->ca : "", request->ca_len) &&
 	     EVP_DigestFinal_ex(md, key.bytes, &len);

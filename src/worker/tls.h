@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 
 #include "trust/index.h"
+#include "worker/identity.h"
 #include "worker/net.h"
 #include "worker/request.h"
 #include "worker/resume.h"
@@ -19,6 +20,8 @@ struct tls {
 	struct trust_index crls, crls_coming; /* in force; and with the next trust.  Empty: none */
 	unsigned trust_number; /* how many of it and of bounds there were before */
 	struct resume_cache *cache;
+	struct provider *provider; /* of private keys, which are the keyholder's */
+	struct identities identities;
 };
 
 struct session;

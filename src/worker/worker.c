@@ -12,9 +12,11 @@
 #include "base/log.h"
 #include "tlsbroker.h"
 #include "worker/client.h"
+#include "worker/fibre.h"
 #include "worker/listing.h"
 #include "worker/review.h"
 #include "worker/session.h"
+#include "worker/signing.h"
 #include "worker/state.h"
 
 static struct worker *worker_of(struct chan *chan)
@@ -302,6 +304,65 @@ static int on_connector_chan(struct chan *chan, struct msg *msg)
 	return set_connector(worker_of(chan), msg_take_fd(msg, 0));
 }
 
+/* ---- keyholder ---- */
+
+static int on_signed(struct chan *chan, struct msg *msg)
+{
+	signing_on_signed(chan->owner, msg);
+	return 0;
+}
+
+static void await_keyholder(struct worker *worker)
+{
+	static const struct timeval away = { LIMIT_CONNECTOR_AWAY_MS / 1000,
+					     LIMIT_CONNECTOR_AWAY_MS % 1000 * 1000 };
+
+	if (worker->keyholder_away)
+		evtimer_add(worker->keyholder_away, &away);
+}
+
+/* As on_connector_away(). */
+static void on_keyholder_away(evutil_socket_t fd unused_, short what unused_, void *arg)
+{
+	static const struct msg_keyholder_wanted wanted;
+	struct worker *worker = arg;
+
+	chan_send_body(&worker->child->supervisor, MSG_KEYHOLDER_WANTED, &wanted);
+	await_keyholder(worker);
+}
+
+static void on_keyholder_gone(struct chan *chan, enum msg_rule rule, const char *what)
+{
+	struct worker *worker = chan->owner;
+
+	report_broken(worker, "the keyholder broke the protocol", rule, what);
+	chan_deinit(chan);
+	await_keyholder(worker);
+	signing_on_keyholder_gone(worker);
+}
+
+static chan_handler *const keyholder_handlers[MSG_COUNT] = { [MSG_SIGNED] = on_signed };
+
+static int set_keyholder(struct worker *worker, int fd)
+{
+	int r;
+
+	if (worker->keyholder.owner)
+		on_keyholder_gone(&worker->keyholder, RULE_NONE, "replaced");
+	if (worker->keyholder_away)
+		evtimer_del(worker->keyholder_away);
+	r = chan_init(&worker->keyholder, worker->child->base, fd, &internal_messages, ROLE_WORKER,
+		      ROLE_KEYHOLDER, RUN, keyholder_handlers, on_keyholder_gone, worker);
+	if (r == 0)
+		signing_on_keyholder(worker);
+	return r;
+}
+
+static int on_keyholder_chan(struct chan *chan, struct msg *msg)
+{
+	return set_keyholder(worker_of(chan), msg_take_fd(msg, 0));
+}
+
 /* ---- supervisor ---- */
 
 static int on_badge(struct chan *chan, struct msg *msg)
@@ -319,6 +380,8 @@ static int on_badge(struct chan *chan, struct msg *msg)
 		r = set_frontdoor(worker, msg_take_fd(msg, 0));
 	if (r == 0)
 		r = set_connector(worker, msg_take_fd(msg, 1));
+	if (r == 0)
+		r = set_keyholder(worker, msg_take_fd(msg, 2));
 	return r;
 }
 
@@ -333,6 +396,15 @@ static void forget_offers(struct worker *worker)
 	}
 }
 
+/* All of the new ones at once, in place of all of the old ones. */
+static void identities_have_come(struct worker *worker)
+{
+	identities_deinit(&worker->tls.identities);
+	worker->tls.identities = worker->coming;
+	worker->coming = (struct identities){ .list = NULL };
+}
+
+/* IDENTITYs follow, then TRUST. */
 static int on_policy(struct chan *chan, struct msg *msg)
 {
 	const struct msg_policy *policy = msg->body;
@@ -347,6 +419,20 @@ static int on_policy(struct chan *chan, struct msg *msg)
 	r = tls_set_bounds(&worker->tls, &bounds);
 	if (r == 0)
 		forget_offers(worker);
+	if (r == 0)
+		r = identities_begin(&worker->coming, policy->identity_count);
+	if (r == 0 && identities_are_complete(&worker->coming))
+		identities_have_come(worker);
+	return r;
+}
+
+static int on_identity(struct chan *chan, struct msg *msg)
+{
+	struct worker *worker = worker_of(chan);
+	int r = identities_add(&worker->coming, msg, worker->tls.provider);
+
+	if (r == 0 && identities_are_complete(&worker->coming))
+		identities_have_come(worker);
 	return r;
 }
 
@@ -394,6 +480,7 @@ static int prepare(struct child *child)
 		return -ENOMEM;
 	worker->child = child;
 	child->state = worker;
+	TAILQ_INIT(&worker->signings_in_line);
 	slots_init(&worker->sessions, LIMIT_SESSIONS_PER_UID);
 	return tls_prepare(&worker->tls);
 }
@@ -408,9 +495,10 @@ static int start(struct child *child)
 	quota_init(&worker->quota, files.rlim_cur);
 	worker->sweep = evtimer_new(child->base, on_sweep, worker);
 	worker->connector_away = evtimer_new(child->base, on_connector_away, worker);
+	worker->keyholder_away = evtimer_new(child->base, on_keyholder_away, worker);
 	if (ages_init(worker) < 0 || review_init(worker) < 0)
 		return -ENOMEM;
-	return worker->sweep && worker->connector_away ? 0 : -ENOMEM;
+	return worker->sweep && worker->connector_away && worker->keyholder_away ? 0 : -ENOMEM;
 }
 
 static void stop(struct child *child)
@@ -427,12 +515,17 @@ static void stop(struct child *child)
 		client_end(client);
 	chan_deinit(&worker->frontdoor);
 	chan_deinit(&worker->connector);
+	chan_deinit(&worker->keyholder);
 	if (worker->drain_end)
 		event_free(worker->drain_end);
 	if (worker->sweep)
 		event_free(worker->sweep);
 	if (worker->connector_away)
 		event_free(worker->connector_away);
+	if (worker->keyholder_away)
+		event_free(worker->keyholder_away);
+	fibre_free(worker->idle_fibre);
+	identities_deinit(&worker->coming);
 	ages_deinit(worker);
 	review_deinit(worker);
 	tls_deinit(&worker->tls);
@@ -447,6 +540,8 @@ static chan_handler *const supervisor_handlers[MSG_COUNT] = {
 	[MSG_BADGE_GONE] = on_badge_gone,
 	[MSG_FRONTDOOR_CHAN] = on_frontdoor_chan,
 	[MSG_CONNECTOR_CHAN] = on_connector_chan,
+	[MSG_KEYHOLDER_CHAN] = on_keyholder_chan,
+	[MSG_IDENTITY] = on_identity,
 	[MSG_POLICY] = on_policy,
 	[MSG_CRLS] = on_crls,
 	[MSG_TRUST] = on_trust,

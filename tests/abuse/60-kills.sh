@@ -178,6 +178,8 @@ proved "case 43: the frontdoor is killed $KILLS times under load: nobody hears a
 	again kill_station frontdoor
 proved "case 43: the connector is killed $KILLS times under load: nobody hears anything" \
 	again kill_station connector
+proved "case 43: the keyholder is killed $KILLS times under load: nobody hears anything" \
+	again kill_station keyholder
 proved "case 43: the supervisor is killed $KILLS times under load: all hear ECONNABORTED, no process stays" \
 	again kill_supervisor
 prove "it stops without leaving anything" stop_daemon

@@ -28,7 +28,7 @@ looked_at()
 	cat "$TMP/looked"
 	# Two users' workers and a spare one.
 	equal "$(cut -d ' ' -f 2 "$TMP/looked" | sort | uniq -c | awk '{ print $2 $1 }' | paste -sd ' ')" \
-		"connector1 frontdoor1 supervisor1 worker3"
+		"connector1 frontdoor1 keyholder1 supervisor1 worker3"
 	sed 's/.*/1 1/' "$TMP/looked" >> "$TMP/tried"
 	served "$CLIENT"
 	lives load
@@ -65,7 +65,7 @@ stricken()
 	lives load
 	wait_until 10 served "$CLIENT"
 }
-for role in frontdoor connector worker; do
+for role in frontdoor connector keyholder worker; do
 	prove "case 41: a $role that makes a forbidden call is killed: ${calls[*]}" stricken $role
 done
 

@@ -48,7 +48,7 @@ held_by_workers()
 }
 
 COLUMNS_OF='second sessions supervisor_kb supervisor_fds frontdoor_kb frontdoor_fds connector_kb
-	connector_fds busy_kb busy_fds workers workers_kb workers_fds'
+	connector_fds keyholder_kb keyholder_fds busy_kb busy_fds workers workers_kb workers_fds'
 
 # sample: a row of the table.
 sample()
@@ -58,7 +58,7 @@ sample()
 	busy=$(jq -r ".workers[] | select(.uid == $FIRST) | .pid" "$TMP/status")
 	echo "$((($(now) - began) / 1000)) $(jq .counters.sessions "$TMP/status") $(held "$(pid_of daemon)")" \
 		"$(held "$(role_pid frontdoor)") $(held "$(role_pid connector)")" \
-		"$(held "$busy") $(held_by_workers)" >> "$TMP/table"
+		"$(held "$(role_pid keyholder)") $(held "$busy") $(held_by_workers)" >> "$TMP/table"
 }
 
 # trend: for each column, from when there were all workers but 16: "name mean growth", growth by the
@@ -68,11 +68,11 @@ trend()
 	# shellcheck disable=SC2086  # words are wanted
 	{ echo $COLUMNS_OF; cat "$TMP/table"; } | awk '
 		NR == 1 { for (i = 1; i <= NF; i++) name[i] = $i; next }
-		NF == 13 { rows++; for (i = 1; i <= NF; i++) v[rows, i] = $i }
+		NF == 15 { rows++; for (i = 1; i <= NF; i++) v[rows, i] = $i }
 		END {
-			for (r = 1; r <= rows; r++) if (v[r, 11] > most) most = v[r, 11]
-			for (from = 1; v[from, 11] < most - 16 || from <= rows / 3; from++);
-			for (i = 2; i <= 13; i++) {
+			for (r = 1; r <= rows; r++) if (v[r, 13] > most) most = v[r, 13]
+			for (from = 1; v[from, 13] < most - 16 || from <= rows / 3; from++);
+			for (i = 2; i <= 15; i++) {
 				n = sx = sy = sxx = sxy = 0
 				for (r = from; r <= rows; r++) {
 					x = v[r, 1]; y = v[r, i]
@@ -87,7 +87,7 @@ trend()
 
 # ---- what may grow, and by how much ----
 
-# A leak of 100 bytes for each program or dial would be megabytes at length: what these three may have
+# A leak of 100 bytes for each program or dial would be megabytes at length: what these four may have
 # more is noise.  A worker's memory goes up and down with its sessions; it is weighed at the end.
 steady()
 {
@@ -95,8 +95,8 @@ steady()
 	cat "$TMP/trend"
 	awk '
 		function over(most) { if ($3 > most) { print "grows:", $0; bad = 1 } }
-		/^(supervisor|frontdoor|connector)_kb/ { over(512) }
-		/^(supervisor|frontdoor|connector)_fds/ { over(2 * 16) }
+		/^(supervisor|frontdoor|connector|keyholder)_kb/ { over(512) }
+		/^(supervisor|frontdoor|connector|keyholder)_fds/ { over(2 * 16) }
 		END { exit bad }' "$TMP/trend"
 }
 

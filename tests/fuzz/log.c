@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = { data, size };
 	const struct msg_log body = { .level = take_u8(&input) };
-	struct msg msg = { .type = MSG_LOG, .body = &body, .fds = { -1, -1 } };
+	struct msg msg = { .type = MSG_LOG, .body = &body, .fds = { -1, -1, -1 } };
 	struct output journal = { .target = OUTPUT_JOURNAL };
 	struct log_pair pairs[FIELD_COUNT];
 	struct logline line;

@@ -17,7 +17,7 @@
 #define STEPS_MOST 48
 
 /* One of each station, a spare, a worker for each user, and those that are leaving. */
-#define PROCESSES_MOST (3 + USERS + LIMIT_WORKERS_LEAVING)
+#define PROCESSES_MOST (4 + USERS + LIMIT_WORKERS_LEAVING)
 
 enum step {
 	ROLE_SAYS,
@@ -60,9 +60,11 @@ static void start(void)
 	must(supervisor_add_events(&supervisor) == 0);
 	must(station_init(&supervisor.frontdoor, &supervisor, ROLE_FRONTDOOR) == 0);
 	must(station_init(&supervisor.connector, &supervisor, ROLE_CONNECTOR) == 0);
+	must(station_init(&supervisor.keyholder, &supervisor, ROLE_KEYHOLDER) == 0);
 	must(workers_init(&supervisor.workers, &supervisor) == 0);
 	supervisor.listener.fd = stage_fd();
 	must(station_start(&supervisor.connector) == 0);
+	must(station_start(&supervisor.keyholder) == 0);
 	must(station_start(&supervisor.frontdoor) == 0);
 	must(workers_start(&supervisor.workers) == 0);
 }
@@ -74,6 +76,7 @@ static void stop(void)
 	workers_deinit(&supervisor.workers);
 	station_deinit(&supervisor.frontdoor);
 	station_deinit(&supervisor.connector);
+	station_deinit(&supervisor.keyholder);
 	for (int i = 0; i < SIGNAL_COUNT; i++)
 		event_free(supervisor.signals[i]);
 	event_free(supervisor.deadline);

@@ -43,6 +43,7 @@ enum step {
 	SOCKETS_DRAIN,
 	DESCRIPTORS_LACK,
 	ROLE_HANGS_UP,
+	KEYHOLDER_SAYS,
 	STEPS,
 };
 
@@ -168,7 +169,7 @@ static void start(void)
 	say(child.supervisor.fd, &internal_messages, MSG_POLICY, &policy, all.ciphers,
 	    strlen(all.ciphers));
 	say(child.supervisor.fd, &internal_messages, MSG_BADGE, &badge, "uid:1000", 8);
-	must(!lost && worker()->connector.owner);
+	must(!lost && worker()->connector.owner && worker()->keyholder.owner);
 	log_set_sink(NULL, NULL, LOG_L_ERROR); /* its lines are log.c's */
 }
 
@@ -186,15 +187,17 @@ static void stop(void)
 		client_end(client);
 	chan_deinit(&w->frontdoor);
 	chan_deinit(&w->connector);
+	chan_deinit(&w->keyholder);
 	chan_deinit(&child.supervisor);
 	if (w->drain_end)
 		event_free(w->drain_end);
 	event_free(w->sweep);
 	event_free(w->connector_away);
+	event_free(w->keyholder_away);
 	ages_deinit(w);
 	review_deinit(w);
 	w->ages = (struct ages){ 0 };
-	w->drain_end = w->sweep = w->connector_away = NULL;
+	w->drain_end = w->sweep = w->connector_away = w->keyholder_away = NULL;
 	w->draining = false;
 	w->badge[0] = '\0';
 	must(w->client_count == 0 && w->quota.sessions == 0);
@@ -419,6 +422,7 @@ static void take_step(struct input *input)
 	struct worker *w = worker();
 	struct session *session;
 	struct client *client;
+	uint8_t which;
 
 	switch ((enum step)(take_u8(input) % STEPS)) {
 	case PROGRAM_COMES:
@@ -488,8 +492,14 @@ static void take_step(struct input *input)
 	case DESCRIPTORS_LACK:
 		descriptors_lack(take_u8(input));
 		break;
+	case KEYHOLDER_SAYS:
+		role_says(input, &w->keyholder);
+		break;
 	default:
-		if (take_u8(input) & 1 && w->connector.owner)
+		which = take_u8(input);
+		if (which & 2 && w->keyholder.owner)
+			hang_up(w->keyholder.fd);
+		else if (which & 1 && w->connector.owner)
 			hang_up(w->connector.fd);
 		else if (w->frontdoor.owner)
 			hang_up(w->frontdoor.fd);

@@ -47,7 +47,7 @@ static int be_a_role(void)
 
 struct cast {
 	struct rig rig;
-	struct rig_process *frontdoor, *connector, *worker, *spare;
+	struct rig_process *frontdoor, *connector, *keyholder, *worker, *spare;
 	char hosts[LIMIT_HOSTS_BYTES];
 	ssize_t hosts_len;
 	unsigned given, refused, gone, lost;
@@ -97,11 +97,13 @@ static void cast_begin(struct cast *cast)
 	rig_init(&cast->rig);
 	cast->frontdoor = rig_add_station(&cast->rig, &cast->rig.supervisor.frontdoor);
 	cast->connector = rig_add_station(&cast->rig, &cast->rig.supervisor.connector);
+	cast->keyholder = rig_add_station(&cast->rig, &cast->rig.supervisor.keyholder);
 	cast->worker = rig_add_spare(&cast->rig);
 	rig_say(&cast->rig, cast->frontdoor, MSG_WORKER_WANTED, &body);
 	drop(cast->worker);
 	drop(cast->frontdoor);
 	drop(cast->connector);
+	drop(cast->keyholder);
 	cast->spare = rig_add_spare(&cast->rig);
 }
 
@@ -206,6 +208,7 @@ static void ask_run(void *arg)
 	drop(cast->spare);
 	drop(cast->frontdoor);
 	drop(cast->connector);
+	drop(cast->keyholder);
 	rig_deinit(&cast->rig);
 	assert_int_equal(testing_count_fds(), fds);
 }
@@ -300,8 +303,10 @@ static void bench_begin(struct bench *bench)
 	assert_int_equal(supervisor_add_events(supervisor), 0);
 	assert_int_equal(station_init(&supervisor->frontdoor, supervisor, ROLE_FRONTDOOR), 0);
 	assert_int_equal(station_init(&supervisor->connector, supervisor, ROLE_CONNECTOR), 0);
+	assert_int_equal(station_init(&supervisor->keyholder, supervisor, ROLE_KEYHOLDER), 0);
 	assert_int_equal(workers_init(&supervisor->workers, supervisor), 0);
 	assert_int_equal(station_start(&supervisor->connector), 0);
+	assert_int_equal(station_start(&supervisor->keyholder), 0);
 	assert_int_equal(station_start(&supervisor->frontdoor), 0);
 	assert_int_equal(workers_start(&supervisor->workers), 0);
 	until_all_are_there(supervisor, false);
@@ -315,6 +320,7 @@ static void bench_end(struct bench *bench)
 	workers_deinit(&supervisor->workers);
 	station_deinit(&supervisor->frontdoor);
 	station_deinit(&supervisor->connector);
+	station_deinit(&supervisor->keyholder);
 	for (int i = 0; i < SIGNAL_COUNT; i++)
 		event_free(supervisor->signals[i]);
 	event_free(supervisor->deadline);

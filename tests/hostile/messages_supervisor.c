@@ -14,7 +14,7 @@
 
 struct scene {
 	struct rig rig;
-	struct rig_process *frontdoor, *connector, *worker;
+	struct rig_process *frontdoor, *connector, *keyholder, *worker;
 	struct oddities odd;
 	struct witness log, expected;
 	uint64_t seed, sent;
@@ -70,8 +70,10 @@ static void expect_unharmed(struct scene *scene)
 	expect_status(scene);
 	rig_expect_nothing(scene->frontdoor);
 	rig_expect_nothing(scene->connector);
+	rig_expect_nothing(scene->keyholder);
 	rig_expect_nothing(scene->worker);
-	assert_false(scene->frontdoor->gone || scene->connector->gone || scene->worker->gone);
+	assert_false(scene->frontdoor->gone || scene->connector->gone || scene->keyholder->gone ||
+		     scene->worker->gone);
 	assert_int_equal(testing_count_fds(), scene->fds);
 	witness_expect(&scene->log, &scene->expected);
 	assert_int_equal(scene->rig.supervisor.counts[COUNTER_violations],
@@ -89,12 +91,14 @@ static void scene_init(struct scene *scene)
 	rig_init(&scene->rig);
 	scene->frontdoor = rig_add_station(&scene->rig, &scene->rig.supervisor.frontdoor);
 	scene->connector = rig_add_station(&scene->rig, &scene->rig.supervisor.connector);
+	scene->keyholder = rig_add_station(&scene->rig, &scene->rig.supervisor.keyholder);
 	scene->worker = rig_add_spare(&scene->rig);
 	rig_say(&scene->rig, scene->frontdoor, MSG_WORKER_WANTED, &body);
 	rig_receive(scene->worker, &buf, &msg);
 	msg_close_fds(&msg);
 	fd_close(take_channel(scene->frontdoor, MSG_WORKER_CHAN));
 	fd_close(take_channel(scene->connector, MSG_WORKER_CHAN));
+	fd_close(take_channel(scene->keyholder, MSG_WORKER_CHAN));
 	oddities_open(&scene->odd);
 	scene->fds = testing_count_fds();
 	witness_init(&scene->log, "a role broke the protocol, and is killed");
@@ -113,7 +117,7 @@ static void scene_deinit(struct scene *scene)
 
 struct taken {
 	struct process *process;
-	struct station station; /* if it is frontdoor or connector */
+	struct station station; /* if it is no worker */
 	struct worker worker;	/* if it is a worker */
 	int far;
 	bool ready, over;
@@ -185,7 +189,7 @@ static bool make(struct mutant *mutant, const struct msg_context *ctx, uint32_t 
 					     .row.kind = testing_random(seed) % 2 ? ROW_LISTED
 										  : ROW_END };
 	/* A text, and fields: its rule, the uid. */
-	static const char tail[] = "broke\n\x1b[2J\0" "\x10" "none\0" "\x04" "1000";
+	static const char tail[] = "broke\n\x1b[2J\0" "\x11" "none\0" "\x04" "1000";
 
 	if (testing_random(seed) % 4 == 0)
 		return false;
@@ -232,6 +236,7 @@ static int judge(const struct mutant *mutant, const struct taken *taken)
 									       : RULE_CONTENT;
 	case MSG_QUESTION:
 	case MSG_CONNECTOR_WANTED:
+	case MSG_KEYHOLDER_WANTED:
 		return taken->worker.state == ROW_STATE_RUNNING ? RULE_NONE : RULE_CONTENT;
 	default:
 		return RULE_NONE;
@@ -240,10 +245,11 @@ static int judge(const struct mutant *mutant, const struct taken *taken)
 
 static void attack_once(struct scene *scene)
 {
-	static const enum role roles[] = { ROLE_FRONTDOOR, ROLE_CONNECTOR, ROLE_WORKER };
+	static const enum role roles[] = { ROLE_FRONTDOOR, ROLE_CONNECTOR, ROLE_KEYHOLDER,
+					   ROLE_WORKER };
 	static struct mutant mutant;
 	struct msg_context ctx = {
-		&internal_messages, ROLE_SUPERVISOR, roles[testing_random(&scene->seed) % 3],
+		&internal_messages, ROLE_SUPERVISOR, roles[testing_random(&scene->seed) % ARRAY_SIZE(roles)],
 		testing_random(&scene->seed) % 4 == 0 ? FRESH : RUN
 	};
 	struct taken taken;
@@ -265,7 +271,7 @@ static void attack_once(struct scene *scene)
 	taken_deinit(scene, &taken);
 }
 
-/* What a hostile frontdoor or connector made it send to the good ones. */
+/* What a hostile role made it send to the good ones. */
 static void drop_what_came(struct rig_process *process)
 {
 	const struct msg_context ctx = { &internal_messages, process->process.role,
@@ -289,6 +295,7 @@ static void roles_are_given_up_alone(void **state unused_)
 		if (scene.sent % 16 == 0) {
 			drop_what_came(scene.frontdoor);
 			drop_what_came(scene.connector);
+			drop_what_came(scene.keyholder);
 			expect_unharmed(&scene);
 		}
 	}
@@ -333,13 +340,14 @@ static void who_breaks_the_protocol_is_killed(void **state unused_)
 
 static void case_5_a_flood_of_descriptors_is_closed(void **state unused_)
 {
-	static const enum role roles[] = { ROLE_FRONTDOOR, ROLE_CONNECTOR, ROLE_WORKER };
+	static const enum role roles[] = { ROLE_FRONTDOOR, ROLE_CONNECTOR, ROLE_KEYHOLDER,
+					   ROLE_WORKER };
 	static struct mutant mutant;
 	static struct scene scene;
 
 	scene_init(&scene);
 	for (unsigned i = 0; i < MUTANT_FLOOD; i++) {
-		const struct msg_context ctx = { &internal_messages, ROLE_SUPERVISOR, roles[i % 3],
+		const struct msg_context ctx = { &internal_messages, ROLE_SUPERVISOR, roles[i % ARRAY_SIZE(roles)],
 						 i % 2 ? RUN : FRESH };
 		struct taken taken;
 
@@ -358,13 +366,14 @@ static void case_5_a_flood_of_descriptors_is_closed(void **state unused_)
 
 static void case_6_descriptors_for_which_there_is_no_room(void **state unused_)
 {
-	static const enum role roles[] = { ROLE_FRONTDOOR, ROLE_CONNECTOR, ROLE_WORKER };
+	static const enum role roles[] = { ROLE_FRONTDOOR, ROLE_CONNECTOR, ROLE_KEYHOLDER,
+					   ROLE_WORKER };
 	static struct mutant mutant;
 	static struct scene scene;
 
 	scene_init(&scene);
 	for (unsigned i = 0; i < SCARCE_LEFT * ARRAY_SIZE(scarce_counts); i++) {
-		const struct msg_context ctx = { &internal_messages, ROLE_SUPERVISOR, roles[i % 3],
+		const struct msg_context ctx = { &internal_messages, ROLE_SUPERVISOR, roles[i % ARRAY_SIZE(roles)],
 						 FRESH };
 		struct scarce scarce;
 		struct taken taken;

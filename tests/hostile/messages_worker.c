@@ -223,21 +223,31 @@ static bool make_internal(struct mutant *mutant, const struct msg_context *ctx, 
 	const uint64_t *id = arg;
 
 	mutant_init_any(mutant, ctx, type, seed);
-	if ((type == MSG_DIALED || type == MSG_DIAL_FAILED || type == MSG_DIAL_FORBIDDEN) &&
+	if ((type == MSG_DIALED || type == MSG_DIAL_FAILED || type == MSG_DIAL_FORBIDDEN ||
+	     type == MSG_SIGNED) &&
 	    testing_random(seed) % 2)
 		memcpy(mutant->bytes + 8, id, sizeof(*id));
 	return true;
 }
 
-/* Frontdoor or connector sends one mutant over a channel of its own, and is given up if it broke. */
+/* Another role sends one mutant over a channel of its own, and is given up if it broke. */
 static void attack_by_role(struct scene *scene, enum role peer, uint64_t id)
 {
 	const struct msg_context ctx = { &internal_messages, ROLE_WORKER, peer, RUN };
-	const uint32_t chan_type = peer == ROLE_FRONTDOOR ? MSG_FRONTDOOR_CHAN : MSG_CONNECTOR_CHAN;
 	struct rig *rig = &scene->good.rig;
 	struct worker *worker = rig_worker(rig);
-	struct chan *chan = peer == ROLE_FRONTDOOR ? &worker->frontdoor : &worker->connector;
-	int *far = peer == ROLE_FRONTDOOR ? &rig->frontdoor : &rig->connector;
+	const struct {
+		uint32_t type;
+		struct chan *chan;
+		int *far;
+	} ends[] = {
+		[ROLE_FRONTDOOR] = { MSG_FRONTDOOR_CHAN, &worker->frontdoor, &rig->frontdoor },
+		[ROLE_CONNECTOR] = { MSG_CONNECTOR_CHAN, &worker->connector, &rig->connector },
+		[ROLE_KEYHOLDER] = { MSG_KEYHOLDER_CHAN, &worker->keyholder, &rig->keyholder },
+	};
+	const uint32_t chan_type = ends[peer].type;
+	struct chan *chan = ends[peer].chan;
+	int *far = ends[peer].far;
 	static struct mutant mutant;
 	enum msg_rule rule;
 
@@ -261,6 +271,29 @@ static void attack_by_role(struct scene *scene, enum role peer, uint64_t id)
 		fail_msg("%s", mutant_text(&mutant));
 	if (!chan->owner)
 		rig_replace(rig, chan_type, far);
+	rig_turn(rig);
+}
+
+static const struct wish as_me = { .identity = "me", .flags = CONNECT_NO_RESUMPTION };
+
+/* As the supervisor: there is one identity, "me". */
+static void give_identity(struct rig *rig, X509 *own)
+{
+	const struct msg_identity identity = { .key = 1 };
+	const struct msg_policy policy = { .version_min = TLSB_TLS_1_2,
+					   .flags = POLICY_MAY_BRING_CA,
+					   .max_sessions = LIMIT_SESSIONS_PER_UID,
+					   .max_memory = LIMIT_RING_BYTES_PER_UID,
+					   .identity_count = 1 };
+	unsigned char der[4096], *end = der;
+	struct bounds all;
+	int fd;
+
+	bounds_init(&all);
+	i2d_X509(own, &end);
+	assert_int_equal(fd_sealed_copy("chain", (char *)der, (size_t)(end - der), &fd), 0);
+	rig_tell(rig, MSG_POLICY, &policy, all.ciphers, NULL);
+	rig_tell(rig, MSG_IDENTITY, &identity, "me", &fd);
 	rig_turn(rig);
 }
 
@@ -312,6 +345,42 @@ static void a_connector_is_given_up_alone(void **state unused_)
 	scene_deinit(&scene);
 }
 
+/* While a session with an identity waits for its signature: a mutant that is none of these is no
+ * signature either, and the session ends or waits on. */
+static void a_keyholder_is_given_up_alone(void **state unused_)
+{
+	static struct scene scene;
+	const uint64_t most = attack_share(50000, 4000);
+	struct rig *rig = &scene.good.rig;
+	struct testing_identity me;
+	SSL_CTX *server;
+
+	scene_init(&scene);
+	me = cert_new((struct cert_spec){ .name = "me" }, &rig->root);
+	server = server_new(&rig->leaf, NULL, NULL);
+	SSL_CTX_set_verify(server, SSL_VERIFY_PEER, NULL);
+	while (scene.sent < most) {
+		struct program_session session;
+		struct peer peer;
+		uint64_t id;
+
+		give_identity(rig, me.x509);
+		rig_connect(rig, &scene.host, &session, &as_me, &peer, server);
+		id = LIST_FIRST(&rig_worker(rig)->all_sessions)->id;
+		RIG_UNTIL(rig, rig_worker(rig)->fibre_count == 1);
+		for (int i = 0; i < 8; i++)
+			attack_by_role(&scene, ROLE_KEYHOLDER, id);
+		assert_false(peer.shaken);
+		session_close(&session);
+		rig_turn(rig);
+		rig_forget(rig, &peer);
+		expect_unharmed(&scene);
+	}
+	SSL_CTX_free(server);
+	testing_identity_free(&me);
+	scene_deinit(&scene);
+}
+
 static bool ends_sessions(const struct mutant *mutant)
 {
 	const uint32_t type = mutant_header(mutant).type;
@@ -331,6 +400,7 @@ static void a_mad_supervisor_is_left(void **state unused_)
 		mad_attack(&scene.odd, &scene.seed, ends_sessions);
 		rig_replace(rig, MSG_FRONTDOOR_CHAN, &rig->frontdoor);
 		rig_replace(rig, MSG_CONNECTOR_CHAN, &rig->connector);
+		rig_replace(rig, MSG_KEYHOLDER_CHAN, &rig->keyholder);
 		if (scene.sent % 16 == 0)
 			expect_unharmed(&scene);
 	}
@@ -343,6 +413,7 @@ int main(void)
 		TEST(programs_are_given_up_alone),
 		TEST(a_frontdoor_is_given_up_alone),
 		TEST(a_connector_is_given_up_alone),
+		TEST(a_keyholder_is_given_up_alone),
 		TEST(a_mad_supervisor_is_left),
 	};
 

@@ -216,6 +216,11 @@ static void each_call_in_the_connector(void **state unused_)
 	probe_role(ROLE_CONNECTOR);
 }
 
+static void each_call_in_the_keyholder(void **state unused_)
+{
+	probe_role(ROLE_KEYHOLDER);
+}
+
 static void each_call_in_the_worker(void **state unused_)
 {
 	probe_role(ROLE_WORKER);
@@ -275,6 +280,7 @@ int main(void)
 		cmocka_unit_test(each_call_in_the_supervisor),
 		cmocka_unit_test(each_call_in_the_frontdoor),
 		cmocka_unit_test(each_call_in_the_connector),
+		cmocka_unit_test(each_call_in_the_keyholder),
 		cmocka_unit_test(each_call_in_the_worker),
 		cmocka_unit_test(abort_is_told_apart_from_a_forbidden_call),
 		cmocka_unit_test(log_mode_lets_live),

@@ -135,6 +135,7 @@ static int look_at_limits(void *arg)
 		[ROLE_SUPERVISOR] = LIMIT_TRUST_BYTES,
 		[ROLE_WORKER] = PAGE_BYTES + 2 * LIMIT_RING_MAX,
 		[ROLE_CONNECTOR] = 0,
+		[ROLE_KEYHOLDER] = 0,
 		[ROLE_FRONTDOOR] = 0,
 	};
 	enum role role = *(enum role *)arg;

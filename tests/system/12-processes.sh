@@ -22,11 +22,12 @@ all_there()
 {
 	role_pid frontdoor
 	role_pid connector
+	role_pid keyholder
 	# The user's and a spare one.
 	equal "$(role_pid worker | wc -l)" 2
-	equal "$(roles | wc -l)" 4
+	equal "$(roles | wc -l)" 5
 }
-prove "frontdoor, connector, the user's worker and a spare one are there, and nothing else" all_there
+prove "frontdoor, connector, keyholder, the user's worker and a spare one are there, and nothing else" all_there
 
 field()
 {
@@ -106,7 +107,7 @@ no_listening_worker()
 {
 	needs_root
 	local pid
-	for pid in $(role_pid worker) $(role_pid connector) "$(pid_of daemon)"; do
+	for pid in $(role_pid worker) $(role_pid connector) $(role_pid keyholder) "$(pid_of daemon)"; do
 		equal "$(ss -Hltnp | grep -c "pid=$pid," || true)" 0
 	done
 }

@@ -23,6 +23,10 @@ echo "tls:x:62051:" >> "$TMP/group"
 mkdir "$TMP/etc"
 cp "$PKI/root.pem" "$TMP/etc/bank-ca.pem"
 cp "$PKI/root.pem" "$TMP/etc/lab-ca.pem"
+cp "$PKI/good.pem" "$TMP/etc/billing.pem"
+cp "$PKI/good.key" "$TMP/etc/billing.key"
+chown root:nogroup "$TMP/etc/billing.key"
+chmod 640 "$TMP/etc/billing.key"
 
 # One file for each block.
 awk -v folder="$TMP" '

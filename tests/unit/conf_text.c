@@ -382,8 +382,8 @@ static void every_setting_takes_what_is_within_its_bounds(void **state unused_)
 
 		assert_true(strlen(info->doc) > 10 && strlen(info->name) < 32);
 		assert_true(info->most >= info->least);
-		if (!(info->where & G) && info->type < CIPHERS)
-			continue; /* "private": its type has others */
+		if (!(info->where & G) && info->type < CIPHERS && info->type != KEYFILE)
+			continue; /* "private", "certificate": their types have others */
 		switch (info->type) {
 		case NUMBER:
 		case SIZE:
@@ -431,6 +431,38 @@ static void every_setting_takes_what_is_within_its_bounds(void **state unused_)
 		case PATH:
 			snprintf(text, sizeof(text), "%s = \"/\"", info->name);
 			accepts(text);
+			break;
+		case KEYFILE:
+			snprintf(text, sizeof(text),
+				 "identity x { certificate = \"/c\"\n%s = \"/\" }", info->name);
+			accepts(text);
+			snprintf(text, sizeof(text),
+				 "identity x { certificate = \"/c\"\n%s = \"credential:a.b-c_d\" }",
+				 info->name);
+			accepts(text);
+			snprintf(text, sizeof(text),
+				 "identity x { certificate = \"/c\"\n%s = \"credential:\" }", info->name);
+			refused_somehow(text);
+			snprintf(text, sizeof(text),
+				 "identity x { certificate = \"/c\"\n%s = \"credential:../x\" }",
+				 info->name);
+			refused_somehow(text);
+			snprintf(text, sizeof(text), "identity x { certificate = \"/c\"\n%s = \"a\" }",
+				 info->name);
+			refused_somehow(text);
+			break;
+		case NAMES:
+			snprintf(text, sizeof(text), "%s = {}", info->name);
+			accepts(text);
+			snprintf(text, sizeof(text),
+				 "identity x { certificate = \"/c\"\nkey = \"/k\" }\n%s = x", info->name);
+			accepts(text);
+			snprintf(text, sizeof(text), "%s = x", info->name);
+			refused_somehow(text);
+			snprintf(text, sizeof(text),
+				 "identity x { certificate = \"/c\"\nkey = \"/k\" }\n%s = { x, x }",
+				 info->name);
+			refused_somehow(text);
 			break;
 		case VERSION:
 			snprintf(text, sizeof(text), "%s = TLSv1.2", info->name);

@@ -1,6 +1,6 @@
 /*
- * A supervisor without processes: its channels end in the test, which plays frontdoor, connector
- * and workers.
+ * A supervisor without processes: its channels end in the test, which plays frontdoor, connector,
+ * keyholder and workers.
  */
 #ifndef TLSB_TESTS_SUPERVISOR_RIG_H
 #define TLSB_TESTS_SUPERVISOR_RIG_H
@@ -132,6 +132,7 @@ static inline void rig_init(struct rig *rig)
 	LIST_INIT(&supervisor->processes);
 	assert_int_equal(station_init(&supervisor->frontdoor, supervisor, ROLE_FRONTDOOR), 0);
 	assert_int_equal(station_init(&supervisor->connector, supervisor, ROLE_CONNECTOR), 0);
+	assert_int_equal(station_init(&supervisor->keyholder, supervisor, ROLE_KEYHOLDER), 0);
 	assert_int_equal(workers_init(&supervisor->workers, supervisor), 0);
 	/* As if so many were leaving that no process may be started. */
 	supervisor->workers.draining = LIMIT_WORKERS_LEAVING;
@@ -160,6 +161,7 @@ static inline void rig_deinit(struct rig *rig)
 	workers_deinit(&rig->supervisor.workers);
 	station_deinit(&rig->supervisor.frontdoor);
 	station_deinit(&rig->supervisor.connector);
+	station_deinit(&rig->supervisor.keyholder);
 	event_base_free(rig->supervisor.base);
 	policy_deinit(&rig->supervisor.policy);
 }

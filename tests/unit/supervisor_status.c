@@ -76,7 +76,7 @@ static void status_shows_a_user_only_its_own_worker(void **state unused_)
 	assert_int_equal(seen.workers, 1);
 	assert_int_equal(seen.uids[0], 1000);
 	assert_int_equal(seen.counters, COUNTER_COUNT);
-	assert_int_equal(seen.roles, 3); /* no spare, the others down or not */
+	assert_int_equal(seen.roles, 4); /* no spare, the others down or not */
 	rig_deinit(&rig);
 }
 
@@ -117,7 +117,7 @@ static void status_shows_who_waits_only_to_who_may_see_it(void **state unused_)
 	assert_int_equal(seen.states[0], ROW_STATE_DRAINING);
 	assert_int_equal(seen.uids[1], 1000);
 	assert_int_equal(seen.states[1], ROW_STATE_BACKOFF);
-	assert_int_equal(seen.roles, 4); /* with the spare, which is no worker of anybody's */
+	assert_int_equal(seen.roles, 5); /* with the spare, which is no worker of anybody's */
 	assert_int_equal(seen.supervisor, ROW_STATE_RUNNING);
 	rig.supervisor.phase = PHASE_STOPPING;
 	seen = ask(&rig, roots, 0);

@@ -6,7 +6,7 @@
 
 struct cast {
 	struct rig rig;
-	struct rig_process *frontdoor, *connector;
+	struct rig_process *frontdoor, *connector, *keyholder;
 };
 
 static void begin(struct cast *cast)
@@ -14,6 +14,7 @@ static void begin(struct cast *cast)
 	rig_init(&cast->rig);
 	cast->frontdoor = rig_add_station(&cast->rig, &cast->rig.supervisor.frontdoor);
 	cast->connector = rig_add_station(&cast->rig, &cast->rig.supervisor.connector);
+	cast->keyholder = rig_add_station(&cast->rig, &cast->rig.supervisor.keyholder);
 }
 
 static void want(struct cast *cast, uint32_t uid)
@@ -61,7 +62,7 @@ static void wish_makes_the_spare_a_users_worker(void **state unused_)
 	struct rig_process *spare;
 	union msg_buffer buf;
 	struct msg msg;
-	int frontdoor, connector;
+	int frontdoor, connector, keyholder;
 
 	begin(&cast);
 	spare = rig_add_spare(&cast.rig);
@@ -72,11 +73,14 @@ static void wish_makes_the_spare_a_users_worker(void **state unused_)
 	assert_memory_equal(msg.tail, "uid:1000", msg.tail_len);
 	frontdoor = expect_channel(cast.frontdoor, 1000);
 	connector = expect_channel(cast.connector, 1000);
+	keyholder = expect_channel(cast.keyholder, 1000);
 	assert_connected(msg.fds[0], frontdoor);
 	assert_connected(msg.fds[1], connector);
+	assert_connected(msg.fds[2], keyholder);
 	msg_close_fds(&msg);
 	fd_close(frontdoor);
 	fd_close(connector);
+	fd_close(keyholder);
 	assert_null(cast.rig.supervisor.workers.spare);
 	rig_deinit(&cast.rig);
 }
@@ -130,6 +134,7 @@ static void wish_for_a_worker_that_is_there_renews_the_channel(void **state unus
 	msg_close_fds(&msg);
 	fd_close(expect_channel(cast.frontdoor, 1000));
 	fd_close(expect_channel(cast.connector, 1000));
+	fd_close(expect_channel(cast.keyholder, 1000));
 	want(&cast, 1000);
 	assert_int_equal(rig_receive(worker, &buf, &msg), MSG_FRONTDOOR_CHAN);
 	frontdoor = expect_channel(cast.frontdoor, 1000);
@@ -137,6 +142,7 @@ static void wish_for_a_worker_that_is_there_renews_the_channel(void **state unus
 	msg_close_fds(&msg);
 	fd_close(frontdoor);
 	rig_expect_nothing(cast.connector);
+	rig_expect_nothing(cast.keyholder);
 	rig_deinit(&cast.rig);
 }
 
@@ -194,6 +200,7 @@ static void new_frontdoor_gets_channels_but_not_to_those_who_leave(void **state 
 	for (int i = 0; i < 2; i++) {
 		fd_close(expect_channel(cast.frontdoor, 1000 + (uint32_t)i));
 		fd_close(expect_channel(cast.connector, 1000 + (uint32_t)i));
+		fd_close(expect_channel(cast.keyholder, 1000 + (uint32_t)i));
 	}
 	workers_connect(&cast.rig.supervisor, ROLE_FRONTDOOR);
 	fd_close(expect_channel(cast.frontdoor, 1001));
@@ -201,6 +208,9 @@ static void new_frontdoor_gets_channels_but_not_to_those_who_leave(void **state 
 	workers_connect(&cast.rig.supervisor, ROLE_CONNECTOR);
 	fd_close(expect_channel(cast.connector, 1000));
 	fd_close(expect_channel(cast.connector, 1001));
+	workers_connect(&cast.rig.supervisor, ROLE_KEYHOLDER);
+	fd_close(expect_channel(cast.keyholder, 1000));
+	fd_close(expect_channel(cast.keyholder, 1001));
 	rig_receive(worker, &buf, &msg); /* its badge */
 	msg_close_fds(&msg);
 	assert_int_equal(rig_receive(worker, &buf, &msg), MSG_FRONTDOOR_CHAN);
@@ -209,54 +219,83 @@ static void new_frontdoor_gets_channels_but_not_to_those_who_leave(void **state 
 	rig_deinit(&cast.rig);
 }
 
-/* Its channel broke, though the connector lives: it gets another, and so does the connector. */
-static void worker_without_a_connector_gets_a_channel_again(void **state unused_)
+/* Of the two roles that a worker asks for itself: what it says then, what it gets, and whose it is. */
+struct asked {
+	uint32_t wanted, chan;
+	enum role role;
+	struct station *station;
+	struct rig_process *process;
+};
+
+/* Its channel broke, though the role lives: it gets another, and so does the role. */
+static void expect_a_channel_again(struct cast *cast, const struct asked *asked)
 {
-	const struct msg_connector_wanted wanted = { 0 };
+	const struct msg_empty wanted = { 0 };
 	union msg_buffer buf;
 	struct rig_process *worker, *spare;
-	struct process *connector;
-	struct cast cast;
+	struct process *process;
 	struct msg msg;
 	int near, far;
 
-	begin(&cast);
-	worker = rig_add_spare(&cast.rig);
+	worker = rig_add_spare(&cast->rig);
 	worker->worker->uid = 1000;
 	worker->worker->state = ROW_STATE_RUNNING;
-	cast.rig.supervisor.workers.spare = NULL;
-	rig_say(&cast.rig, worker, MSG_CONNECTOR_WANTED, &wanted);
-	assert_int_equal(rig_receive(worker, &buf, &msg), MSG_CONNECTOR_CHAN);
+	cast->rig.supervisor.workers.spare = NULL;
+	rig_say(&cast->rig, worker, asked->wanted, &wanted);
+	assert_int_equal(rig_receive(worker, &buf, &msg), asked->chan);
 	near = msg_take_fd(&msg, 0);
-	far = expect_channel(cast.connector, 1000);
+	far = expect_channel(asked->process, 1000);
 	assert_connected(near, far);
 	close(near);
 	close(far);
 	/* It may not keep two roles busy with it. */
-	rig_say(&cast.rig, worker, MSG_CONNECTOR_WANTED, &wanted);
+	rig_say(&cast->rig, worker, asked->wanted, &wanted);
 	rig_expect_nothing(worker);
-	rig_expect_nothing(cast.connector);
-	worker->worker->renewed_ms -= LIMIT_CONNECTOR_AWAY_MS;
+	rig_expect_nothing(asked->process);
+	worker->worker->renewed_ms[asked->role] -= LIMIT_CONNECTOR_AWAY_MS;
 	/* One that has just been started has given a channel to everybody. */
-	cast.connector->process.started_ms = clock_ms();
-	rig_say(&cast.rig, worker, MSG_CONNECTOR_WANTED, &wanted);
+	asked->process->process.started_ms = clock_ms();
+	rig_say(&cast->rig, worker, asked->wanted, &wanted);
 	rig_expect_nothing(worker);
-	rig_expect_nothing(cast.connector);
-	cast.connector->process.started_ms = 0;
-	worker->worker->renewed_ms = 0;
+	rig_expect_nothing(asked->process);
+	asked->process->process.started_ms = 0;
+	worker->worker->renewed_ms[asked->role] = 0;
 	/* Between its death and its successor there is nobody to connect to, and no need to. */
-	connector = cast.rig.supervisor.connector.process;
-	cast.rig.supervisor.connector.process = NULL;
-	rig_say(&cast.rig, worker, MSG_CONNECTOR_WANTED, &wanted);
+	process = asked->station->process;
+	asked->station->process = NULL;
+	rig_say(&cast->rig, worker, asked->wanted, &wanted);
 	rig_expect_nothing(worker);
-	rig_expect_nothing(cast.connector);
-	cast.rig.supervisor.connector.process = connector;
-	/* Who serves nobody has nobody to dial for. */
-	spare = rig_add_spare(&cast.rig);
-	rig_say(&cast.rig, spare, MSG_CONNECTOR_WANTED, &wanted);
+	rig_expect_nothing(asked->process);
+	asked->station->process = process;
+	/* Who serves nobody has nobody to ask for. */
+	spare = rig_add_spare(&cast->rig);
+	rig_say(&cast->rig, spare, asked->wanted, &wanted);
 	assert_true(spare->gone);
 	assert_int_equal(spare->broken, RULE_CONTENT);
-	rig_expect_nothing(cast.connector);
+	rig_expect_nothing(asked->process);
+}
+
+static void worker_without_a_connector_gets_a_channel_again(void **state unused_)
+{
+	struct cast cast;
+
+	begin(&cast);
+	expect_a_channel_again(&cast, &(struct asked){ MSG_CONNECTOR_WANTED, MSG_CONNECTOR_CHAN,
+						       ROLE_CONNECTOR,
+						       &cast.rig.supervisor.connector,
+						       cast.connector });
+	rig_deinit(&cast.rig);
+}
+
+static void worker_without_a_keyholder_gets_a_channel_again(void **state unused_)
+{
+	struct cast cast;
+
+	begin(&cast);
+	expect_a_channel_again(&cast, &(struct asked){ MSG_KEYHOLDER_WANTED, MSG_KEYHOLDER_CHAN,
+						       ROLE_KEYHOLDER,
+						       &cast.rig.supervisor.keyholder,
+						       cast.keyholder });
 	rig_deinit(&cast.rig);
 }
 
@@ -271,6 +310,7 @@ int main(void)
 		TEST(retirement_of_nobody_is_ignored),
 		TEST(new_frontdoor_gets_channels_but_not_to_those_who_leave),
 		TEST(worker_without_a_connector_gets_a_channel_again),
+		TEST(worker_without_a_keyholder_gets_a_channel_again),
 	};
 
 	return testing_run(tests);

@@ -85,7 +85,7 @@ static void checks_its_rules_in_order(void **state unused_)
 		char tail[LIMIT_BADGE + 1];
 	} packet = { .header = { MSG_COUNT, 1 }, .body = { 7, 0x100 } };
 	struct msg_context ctx = { &internal_messages, ROLE_FRONTDOOR, ROLE_CONNECTOR, FRESH };
-	size_t len = sizeof(packet.header) - 1, nfds = 3;
+	size_t len = sizeof(packet.header) - 1, nfds = 4;
 	struct msg msg;
 
 	assert_int_equal(msg_check(&ctx, &packet, len, nfds, &msg), RULE_HEADER);
@@ -103,7 +103,7 @@ static void checks_its_rules_in_order(void **state unused_)
 	assert_int_equal(msg_check(&ctx, &packet, len, nfds, &msg), RULE_TAIL);
 	len--;
 	assert_int_equal(msg_check(&ctx, &packet, len, nfds, &msg), RULE_FDS);
-	nfds = 2;
+	nfds = 3;
 	assert_int_equal(msg_check(&ctx, &packet, len, nfds, &msg), RULE_PHASE);
 	ctx.phase = RUN;
 	assert_int_equal(msg_check(&ctx, &packet, len, nfds, &msg), RULE_NONE);
@@ -141,7 +141,7 @@ static void has_a_name_for_every_rule(void **state unused_)
 static void delivers_body_tail_and_descriptors(void **state unused_)
 {
 	const struct msg_badge badge = { .uid = 1000 };
-	const int fds[2] = { STDIN_FILENO, STDERR_FILENO };
+	const int fds[3] = { STDIN_FILENO, STDERR_FILENO, STDIN_FILENO };
 	struct wire wire;
 	int taken;
 
@@ -159,6 +159,7 @@ static void delivers_body_tail_and_descriptors(void **state unused_)
 	assert_int_equal(wire.msg.fds[1], -1);
 	msg_close_fds(&wire.msg);
 	assert_int_equal(wire.msg.fds[0], -1);
+	assert_int_equal(wire.msg.fds[2], -1);
 	close(taken);
 	assert_int_equal(receive(&wire), -EAGAIN);
 	wire_deinit(&wire);
@@ -197,11 +198,11 @@ static void refuses_messages_longer_than_any(void **state unused_)
 
 	wire_init(&wire);
 	memcpy(bytes, &header, sizeof(header));
-	send_raw(wire.far, bytes, LIMIT_MESSAGE, 2);
+	send_raw(wire.far, bytes, LIMIT_MESSAGE, 3);
 	expect_rule(&wire, RULE_TAIL);
-	send_raw(wire.far, bytes, LIMIT_MESSAGE + 1, 2);
+	send_raw(wire.far, bytes, LIMIT_MESSAGE + 1, 3);
 	expect_rule(&wire, RULE_HEADER);
-	send_raw(wire.far, bytes, LIMIT_MESSAGE + 2, 2); /* MSG_TRUNC */
+	send_raw(wire.far, bytes, LIMIT_MESSAGE + 2, 3); /* MSG_TRUNC */
 	expect_rule(&wire, RULE_HEADER);
 	wire_deinit(&wire);
 }
@@ -218,7 +219,7 @@ static void closes_whatever_number_of_descriptors(void **state unused_)
 	wire_init(&wire);
 	for (size_t count = 0; count <= 253; count++) {
 		send_raw(wire.far, &packet, sizeof(packet), count);
-		if (count == 2) {
+		if (count == 3) {
 			assert_int_equal(receive(&wire), 1);
 			msg_close_fds(&wire.msg);
 		} else {
@@ -233,7 +234,7 @@ static void closes_whatever_number_of_descriptors(void **state unused_)
 static void tells_of_descriptors_that_it_has_no_room_for(void **state unused_)
 {
 	const struct msg_badge badge = { .uid = 1 };
-	const int fds[2] = { STDIN_FILENO, STDIN_FILENO };
+	const int fds[3] = { STDIN_FILENO, STDIN_FILENO, STDIN_FILENO };
 	struct rlimit old, low;
 	struct wire wire;
 	int lowest;
@@ -242,7 +243,7 @@ static void tells_of_descriptors_that_it_has_no_room_for(void **state unused_)
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	lowest = dup(wire.near);
 	close(lowest);
-	for (int room = 0; room <= 2; room++) {
+	for (int room = 0; room <= 3; room++) {
 		int r;
 
 		assert_int_equal(msg_send(wire.far, &internal_messages, MSG_BADGE, &badge, NULL, 0,
@@ -254,9 +255,9 @@ static void tells_of_descriptors_that_it_has_no_room_for(void **state unused_)
 		r = receive(&wire);
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 		assert_int_equal(r, 1);
-		assert_int_equal(wire.msg.starved, room < 2);
-		assert_int_equal(wire.msg.fds[0] >= 0, room == 2);
-		assert_int_equal(wire.msg.fds[1] >= 0, room == 2);
+		assert_int_equal(wire.msg.starved, room < 3);
+		assert_int_equal(wire.msg.fds[0] >= 0, room == 3);
+		assert_int_equal(wire.msg.fds[2] >= 0, room == 3);
 		msg_close_fds(&wire.msg);
 	}
 	wire_deinit(&wire);

@@ -27,11 +27,12 @@
 
 struct rig {
 	struct child child;
-	int supervisor, frontdoor, connector; /* the far ends of the worker's channels */
-	bool lost;			      /* the worker gave its supervisor up */
-	unsigned gone;			      /* CLIENT_GONEs */
-	unsigned cancels;		      /* DIAL_CANCELs */
-	unsigned wanted;		      /* CONNECTOR_WANTEDs */
+	int supervisor, frontdoor, connector, keyholder; /* the far ends of the worker's channels */
+	bool lost;					 /* the worker gave its supervisor up */
+	unsigned gone;					 /* CLIENT_GONEs */
+	unsigned cancels;				 /* DIAL_CANCELs */
+	unsigned wanted;				 /* CONNECTOR_WANTEDs */
+	unsigned keyholder_wanted;			 /* KEYHOLDER_WANTEDs */
 	struct testing_identity root, leaf;
 	SSL_CTX *server;
 	struct peer *peers[RIG_PEERS]; /* driven by rig_turn() */
@@ -85,8 +86,10 @@ static inline void rig_listen(struct rig *rig)
 
 	while (msg_recv(rig->frontdoor, &frontdoor, &buf, &msg, &rule) == 1)
 		rig->gone += msg.type == MSG_CLIENT_GONE;
-	while (msg_recv(rig->supervisor, &supervisor, &buf, &msg, &rule) == 1)
+	while (msg_recv(rig->supervisor, &supervisor, &buf, &msg, &rule) == 1) {
 		rig->wanted += msg.type == MSG_CONNECTOR_WANTED;
+		rig->keyholder_wanted += msg.type == MSG_KEYHOLDER_WANTED;
+	}
 	assert_int_equal(rule, RULE_NONE);
 }
 
@@ -155,7 +158,7 @@ static inline void rig_trust(struct rig *rig, X509 *ca)
 	free(pem.data);
 }
 
-/* As the supervisor: here is another frontdoor or connector.  *FAR_END is replaced. */
+/* As the supervisor: here is another frontdoor, connector or keyholder.  *FAR_END is replaced. */
 static inline void rig_replace(struct rig *rig, uint32_t type, int *far_end)
 {
 	const struct msg_frontdoor_chan body = {0};
@@ -188,7 +191,7 @@ static inline void rig_start(struct rig *rig, int allow_insecure)
 {
 	const struct msg_start start = {0};
 	const struct msg_badge badge = {.uid = 1000};
-	int pair[2], fds[2], page;
+	int pair[2], fds[3], page;
 	struct counters *counters;
 
 	assert_int_equal(fd_seqpacket_pair(pair), 0);
@@ -206,6 +209,9 @@ static inline void rig_start(struct rig *rig, int allow_insecure)
 	assert_int_equal(fd_seqpacket_pair(pair), 0);
 	fds[1] = pair[0];
 	rig->connector = pair[1];
+	assert_int_equal(fd_seqpacket_pair(pair), 0);
+	fds[2] = pair[0];
+	rig->keyholder = pair[1];
 	rig_policy(rig, TLSB_TLS_1_2,
 		   POLICY_MAY_BRING_CA | (allow_insecure ? POLICY_MAY_SKIP_VERIFY : 0), NULL);
 	rig_tell(rig, MSG_BADGE, &badge, "uid:1000", fds);
@@ -242,6 +248,7 @@ static inline void rig_deinit(struct rig *rig)
 	fd_close(rig->supervisor);
 	fd_close(rig->frontdoor);
 	fd_close(rig->connector);
+	fd_close(rig->keyholder);
 	SSL_CTX_free(rig->server);
 	testing_identity_free(&rig->root);
 	testing_identity_free(&rig->leaf);
@@ -359,6 +366,7 @@ static inline void session_listen(struct program_session *session)
 /* What the session asks for. */
 struct wish {
 	const char *host, *name, *alpn, *ciphers; /* host: "server.example" without one */
+	const char *identity;
 	const char *ca;
 	const struct pins *pins;
 	uint32_t deadline_ms, flags, version_min, version_max;
@@ -378,12 +386,14 @@ static inline void session_ask(struct program_session *session, const struct wis
 		.name_len = (uint16_t)strlen(want->name ? want->name : ""),
 		.alpn_len = (uint16_t)strlen(want->alpn ? want->alpn : ""),
 		.ciphers_len = (uint16_t)strlen(want->ciphers ? want->ciphers : ""),
+		.identity_len = (uint16_t)strlen(want->identity ? want->identity : ""),
 		.pin_count = (uint16_t)(want->pins ? want->pins->count : 0),
 	};
 	const struct msg_ca part = {0};
 	char tail[4096];
-	int len = snprintf(tail, sizeof(tail), "%s%s%s%s", host, want->name ? want->name : "",
-			   want->alpn ? want->alpn : "", want->ciphers ? want->ciphers : "");
+	int len = snprintf(tail, sizeof(tail), "%s%s%s%s%s", host, want->name ? want->name : "",
+			   want->alpn ? want->alpn : "", want->ciphers ? want->ciphers : "",
+			   want->identity ? want->identity : "");
 
 	if (want->pins) {
 		const size_t pins_len = want->pins->count * sizeof(struct pin);

@@ -1,0 +1,202 @@
+#include "keyholder/asker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "keyholder/input.h"
+#include "keyholder/keyholder.h"
+#include "keyholder/sign.h"
+#include "tlsbroker.h"
+
+/* One signature that is wanted: all that SIGN_PARTs and their SIGN have brought. */
+struct job {
+	STAILQ_ENTRY(job) next;
+	uint64_t id;
+	uint32_t key;
+	uint16_t scheme;
+	size_t len;
+	uint8_t bytes[];
+};
+
+static void answer(struct asker *asker, uint64_t id, uint32_t error,
+		   const struct signature *signature)
+{
+	const struct msg_signed body = { .id = id, .error = error };
+
+	counters_add(asker->keyholder->child->counters,
+		     error == TLSB_E_NONE ? COUNTER_signatures : COUNTER_signatures_refused, 1);
+	chan_send(&asker->chan, MSG_SIGNED, &body, signature ? signature->bytes : NULL,
+		  signature ? signature->len : 0, NULL);
+}
+
+/* Nothing that an honest worker asks for, unless its badge has just lost the key. */
+static void refuse(struct asker *asker, uint64_t id, const char *why)
+{
+	if (log_seldom(&asker->logged_ms))
+		log_event(LOG_L_WARNING, "a signature was refused",
+			  { FIELD_UID, LOG_NUMBER(asker->uid) }, { FIELD_ERROR, why });
+	answer(asker, id, TLSB_E_POLICY, NULL);
+}
+
+static bool is_for(const struct scheme *scheme, uint16_t version)
+{
+	return version != 0 && (scheme->version == 0 || scheme->version == version);
+}
+
+static void do_job(struct asker *asker, const struct job *job)
+{
+	const struct key *key = keys_find(&asker->keyholder->keys, job->key, asker->badge);
+	const struct scheme *scheme = scheme_of_code(job->scheme);
+	struct signature signature;
+	int r;
+
+	if (!key) {
+		refuse(asker, job->id, "this badge has no such key");
+		return;
+	}
+	if (!scheme || !is_for(scheme, input_version(job->bytes, job->len))) {
+		refuse(asker, job->id, "that is nothing that a TLS client signs");
+		return;
+	}
+	r = key->pkey ? sign(key->pkey, scheme, job->bytes, job->len, &signature) : -ENOKEY;
+	if (r == -EINVAL) {
+		refuse(asker, job->id, "that key does not sign so");
+		return;
+	}
+	answer(asker, job->id, r == 0 ? TLSB_E_NONE : TLSB_E_RESOURCES, r == 0 ? &signature : NULL);
+}
+
+static void forget_job(struct asker *asker, struct job *job)
+{
+	STAILQ_REMOVE_HEAD(&asker->jobs, next);
+	asker->job_count--;
+	asker->job_bytes -= job->len;
+	free(job);
+}
+
+void asker_work(struct asker *asker)
+{
+	struct job *job = STAILQ_FIRST(&asker->jobs);
+
+	do_job(asker, job);
+	forget_job(asker, job);
+}
+
+/* ---- what it says ---- */
+
+/* Room for so many bytes more.  A worker that has too much on the way knows no bounds. */
+static bool has_room(const struct asker *asker, size_t len)
+{
+	return len <= LIMIT_SIGN_BYTES &&
+	       asker->job_count + chan_queued(&asker->chan) < LIMIT_SIGNS &&
+	       asker->job_bytes + len <= LIMIT_SIGNS_BYTES;
+}
+
+static int on_sign_part(struct chan *chan, struct msg *msg)
+{
+	struct asker *asker = chan->owner;
+	uint8_t *longer;
+
+	if (!has_room(asker, asker->part_len + msg->tail_len))
+		return -EBADMSG;
+	longer = realloc(asker->part, asker->part_len + msg->tail_len + 1);
+	if (!longer)
+		return -ENOMEM;
+	memcpy(longer + asker->part_len, msg->tail, msg->tail_len);
+	asker->part = longer;
+	asker->part_len += msg->tail_len;
+	return 0;
+}
+
+static void forget_part(struct asker *asker)
+{
+	free(asker->part);
+	asker->part = NULL;
+	asker->part_len = 0;
+}
+
+static int on_sign(struct chan *chan, struct msg *msg)
+{
+	struct asker *asker = chan->owner;
+	const struct msg_sign *body = msg->body;
+	size_t len = asker->part_len + msg->tail_len;
+	struct job *job;
+
+	if (!has_room(asker, len))
+		return -EBADMSG;
+	job = malloc(sizeof(*job) + len);
+	if (!job)
+		return -ENOMEM;
+	*job = (struct job){ .id = body->id, .key = body->key, .scheme = body->scheme, .len = len };
+	if (asker->part)
+		memcpy(job->bytes, asker->part, asker->part_len);
+	memcpy(job->bytes + asker->part_len, msg->tail, msg->tail_len);
+	forget_part(asker);
+	if (STAILQ_EMPTY(&asker->jobs))
+		keyholder_queue(asker);
+	STAILQ_INSERT_TAIL(&asker->jobs, job, next);
+	asker->job_count++;
+	asker->job_bytes += len;
+	return 0;
+}
+
+static chan_handler *const handlers[MSG_COUNT] = {
+	[MSG_SIGN_PART] = on_sign_part,
+	[MSG_SIGN] = on_sign,
+};
+
+static void on_gone(struct chan *chan, enum msg_rule rule, const char *what)
+{
+	struct asker *asker = chan->owner;
+
+	if (rule != RULE_NONE) {
+		counters_add(asker->keyholder->child->counters, COUNTER_violations, 1);
+		log_event(LOG_L_WARNING, "a worker broke the protocol",
+			  { FIELD_UID, LOG_NUMBER(asker->uid) },
+			  { FIELD_RULE, msg_rule_name(rule) }, { FIELD_ERROR, what });
+	}
+	asker_free(asker); /* if its worker lives, it asks for another */
+}
+
+int asker_new(struct keyholder *keyholder, int fd, const struct msg_worker_chan *whose)
+{
+	struct asker *asker = calloc(1, sizeof(*asker));
+	int r;
+
+	if (!asker) {
+		fd_close(fd);
+		return -ENOMEM;
+	}
+	r = chan_init(&asker->chan, keyholder->child->base, fd, &internal_messages, ROLE_KEYHOLDER,
+		      ROLE_WORKER, RUN, handlers, on_gone, asker);
+	if (r < 0) {
+		free(asker);
+		return r;
+	}
+	asker->keyholder = keyholder;
+	asker->uid = whose->uid;
+	asker->pid = whose->pid;
+	asker->badge = whose->badge;
+	STAILQ_INIT(&asker->jobs);
+	LIST_INSERT_HEAD(&keyholder->askers, asker, next);
+	keyholder->asker_count++;
+	return 0;
+}
+
+void asker_free(struct asker *asker)
+{
+	struct job *job;
+
+	if (!STAILQ_EMPTY(&asker->jobs))
+		TAILQ_REMOVE(&asker->keyholder->busy, asker, busy);
+	while ((job = STAILQ_FIRST(&asker->jobs)))
+		forget_job(asker, job);
+	forget_part(asker);
+	chan_deinit(&asker->chan);
+	LIST_REMOVE(asker, next);
+	asker->keyholder->asker_count--;
+	free(asker);
+}

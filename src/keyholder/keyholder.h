@@ -1,0 +1,32 @@
+/*
+ * The keyholder: private keys, and nothing else.  No byte from the network or from a program gets here
+ * but inside of what a worker wants signed, and no key ever leaves.
+ *
+ *   keyholder.c   the role: messages from the supervisor; whose turn it is
+ *   asker.c       a worker's channel, and what it wants signed
+ *   keys.c        the keys, and who may use them
+ *   input.c       what may be signed at all       sign.c   the signature
+ */
+#ifndef TLSB_KEYHOLDER_KEYHOLDER_H
+#define TLSB_KEYHOLDER_KEYHOLDER_H
+
+#include "keyholder/asker.h"
+#include "keyholder/keys.h"
+#include "role/role.h"
+
+extern const struct child_ops keyholder_ops;
+
+struct keyholder {
+	struct child *child;
+	struct keys keys, coming; /* in force; and those that are on their way */
+	LIST_HEAD(, asker) askers;
+	unsigned asker_count;
+	TAILQ_HEAD(, asker) busy; /* who wants something signed: one signature each, in turn */
+	struct event *turn;
+	bool is_unlocked; /* the kernel did not let us keep the keys out of swap space */
+};
+
+/* It has its first job. */
+void keyholder_queue(struct asker *asker);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * One signature.
+ */
+#ifndef TLSB_KEYHOLDER_SIGN_H
+#define TLSB_KEYHOLDER_SIGN_H
+
+#include "keys/scheme.h"
+#include "wire/limits.h"
+
+struct signature {
+	size_t len;
+	uint8_t bytes[LIMIT_SIGNATURE];
+};
+
+/* Of LEN bytes, which are not looked at.  -EINVAL: this key does not sign so.  0 or -errno. */
+int sign(EVP_PKEY *key, const struct scheme *scheme, const uint8_t *bytes, size_t len,
+	 struct signature *ret);
+
+#endif

@@ -1,0 +1,152 @@
+#include "keys/keyfile.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/macros.h"
+#include "trust/memory.h"
+#include "wire/limits.h"
+
+/* Below this an allocation is rounded up: the size of an elliptic curve's numbers. */
+#define SMALLEST 32
+
+#define RSA_BITS_MIN 2048
+
+int keyfile_prepare(size_t bytes)
+{
+	memory_wipe();
+	if (CRYPTO_secure_malloc_initialized())
+		return 0;
+	switch (CRYPTO_secure_malloc_init(bytes, SMALLEST)) {
+	case 0:
+		return -ENOMEM;
+	case 1:
+		return 0;
+	default:
+		return 1;
+	}
+}
+
+/* Nobody is there to be asked for it; OpenSSL would look for a terminal. */
+static int no_passphrase(char *buf unused_, int size unused_, int writing unused_, void *arg)
+{
+	bool *asked = arg;
+
+	*asked = true;
+	return -1;
+}
+
+static EVP_PKEY *decode(const char *bytes, size_t len, bool *ret_encrypted)
+{
+	const unsigned char *der = (const unsigned char *)bytes;
+	EVP_PKEY *key;
+	BIO *bio;
+
+	if (!memmem(bytes, len, "-----BEGIN ", 11))
+		return d2i_AutoPrivateKey(NULL, &der, (long)len);
+	bio = BIO_new_mem_buf(bytes, (int)len);
+	key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, ret_encrypted) : NULL;
+	BIO_free(bio);
+	return key;
+}
+
+static bool is_curve_known(const EVP_PKEY *key)
+{
+	static const char *const curves[] = { "prime256v1", "secp384r1", "secp521r1" };
+	char name[32];
+
+	if (!EVP_PKEY_get_group_name(key, name, sizeof(name), NULL))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(curves); i++) {
+		if (strcmp(curves[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* NULL: it can be used. */
+static const char *what_is_wrong(const EVP_PKEY *key)
+{
+	if (EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "RSA-PSS")) {
+		if (EVP_PKEY_get_bits(key) < RSA_BITS_MIN)
+			return "is an RSA key of less than 2048 bits";
+		return EVP_PKEY_get_size(key) > LIMIT_SIGNATURE ? "is too large an RSA key" : NULL;
+	}
+	if (EVP_PKEY_is_a(key, "EC"))
+		return is_curve_known(key) ? NULL : "is on a curve other than P-256, P-384 and P-521";
+	return EVP_PKEY_is_a(key, "ED25519") ? NULL : "is neither RSA, ECDSA nor Ed25519";
+}
+
+static int parse(const char *bytes, size_t len, EVP_PKEY **ret_key, const char **ret_why)
+{
+	unsigned long failures = memory_failures();
+	bool encrypted = false;
+	EVP_PKEY *key = decode(bytes, len, &encrypted);
+
+	ERR_clear_error();
+	if (memory_failures() != failures) {
+		EVP_PKEY_free(key);
+		return -ENOMEM;
+	}
+	*ret_why = encrypted ? "is protected by a passphrase" : "has no private key in it";
+	if (key)
+		*ret_why = what_is_wrong(key);
+	if (*ret_why) {
+		EVP_PKEY_free(key);
+		return -EINVAL;
+	}
+	*ret_key = key;
+	return 0;
+}
+
+/*
+ * What OpenSSL has left of the numbers where its calls had their variables, below our own; and what
+ * copying left in vector registers: the next signal would put these on the stack.
+ */
+static __attribute__((noinline)) void wipe_traces(void)
+{
+	unsigned char room[64 * 1024];
+
+	OPENSSL_cleanse(room, sizeof(room));
+	/* Which registers a copy goes through depends on its length. */
+	for (size_t len = 16; len <= 4096; len += 16) {
+		memmove(room + len / 2, room, len);
+		__asm__ volatile("" : : "r"(room) : "memory");
+	}
+}
+
+int keyfile_read(int fd, EVP_PKEY **ret_key, const char **ret_why)
+{
+	struct stat st;
+	size_t len = 0;
+	char *bytes;
+	ssize_t n;
+	int r;
+
+	*ret_why = "is not a regular file";
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	bytes = OPENSSL_secure_malloc(LIMIT_KEY_BYTES + 1);
+	if (!bytes)
+		return -ENOMEM;
+	do {
+		n = pread(fd, bytes + len, LIMIT_KEY_BYTES + 1 - len, (off_t)len);
+		len += n > 0 ? (size_t)n : 0;
+	} while ((n > 0 && len <= LIMIT_KEY_BYTES) || (n < 0 && errno == EINTR));
+	*ret_why = "is too large for a private key";
+	if (n < 0)
+		r = -errno;
+	else
+		r = len > LIMIT_KEY_BYTES ? -EINVAL : parse(bytes, len, ret_key, ret_why);
+	OPENSSL_secure_clear_free(bytes, LIMIT_KEY_BYTES + 1);
+	wipe_traces();
+	return r;
+}

@@ -1,0 +1,22 @@
+/*
+ * A private key's file: what is accepted, for who holds keys and for who checks a configuration.
+ */
+#ifndef TLSB_KEYS_KEYFILE_H
+#define TLSB_KEYS_KEYFILE_H
+
+#include <openssl/evp.h>
+
+/*
+ * Before OpenSSL's first allocation, in a process that sees private keys: what it frees is overwritten,
+ * and the numbers of private keys lie in memory of their own that is locked, if the kernel lets us, and
+ * in no core file: BYTES of it, a power of two.  Again is fine.  0, 1: it could not be locked, or -ENOMEM.
+ */
+int keyfile_prepare(size_t bytes);
+
+/*
+ * The key in FD, a regular file of LIMIT_KEY_BYTES at most, in PEM or DER; no other byte of it stays in
+ * memory.  The caller frees *ret_key.  0; -EINVAL: it cannot be used, and *ret_why says why; or -errno.
+ */
+int keyfile_read(int fd, EVP_PKEY **ret_key, const char **ret_why);
+
+#endif

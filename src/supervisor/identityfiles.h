@@ -1,0 +1,44 @@
+/*
+ * The identities of the configuration: their files are opened and checked here, the certificates are
+ * for the workers, and the keys for the keyholder alone, as open files.
+ */
+#ifndef TLSB_SUPERVISOR_IDENTITYFILES_H
+#define TLSB_SUPERVISOR_IDENTITYFILES_H
+
+#include "conf/conf.h"
+#include "wire/chan.h"
+
+/* In the order of struct conf's. */
+struct identity_file {
+	int chain_fd; /* sealed: keys/chain.h */
+	int key_fd;
+	char *key_path; /* where a credential lies, too; for the sandbox */
+};
+
+struct identity_files {
+	struct identity_file *list;
+	unsigned count;
+};
+
+/* All zero is fine. */
+void identity_files_deinit(struct identity_files *identities);
+
+/*
+ * Open what CONF names.  CREDENTIALS is systemd's folder, or NULL: then those are left out if
+ * CHECK_ONLY, and else not to be had.  What is wrong goes to ERRORS.  0 or -ENOMEM.
+ */
+int identity_files_load(struct identity_files *ret, const struct conf *conf, const char *credentials,
+		    bool check_only, struct conf_errors *errors);
+
+/* How many the badge, or if it is NULL who has none, may use. */
+unsigned identity_files_count(const struct conf *conf, const struct conf_badge *badge);
+
+/* So many IDENTITYs.  0 or -errno. */
+int identity_files_send_worker(const struct identity_files *identities, const struct conf *conf,
+			   const struct conf_badge *badge, struct chan *worker);
+
+/* Those keys that somebody may use.  0 or -errno. */
+int identity_files_send_keyholder(const struct identity_files *identities, const struct conf *conf,
+			      struct chan *keyholder);
+
+#endif
