@@ -32,6 +32,20 @@ static int on_ticket(SSL *ssl, SSL_SESSION *session)
 	return 1; /* kept */
 }
 
+static void show_identity(SSL_CTX *ctx)
+{
+	const char *name = getenv("BENCH_IDENTITY");
+	char certificate[256], key[256];
+
+	if (!name)
+		return;
+	snprintf(certificate, sizeof(certificate), "%s.pem", name);
+	snprintf(key, sizeof(key), "%s.key", name);
+	if (SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1 ||
+	    SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+		die("%s: cannot be used", name);
+}
+
 static struct backend *backend_new(const char *port, const char *trust, int resume)
 {
 	struct backend *backend = calloc(1, sizeof(*backend));
@@ -43,6 +57,7 @@ static struct backend *backend_new(const char *port, const char *trust, int resu
 	SSL_CTX_set_verify(backend->ctx, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_min_proto_version(backend->ctx, TLS1_2_VERSION);
 	SSL_CTX_set_app_data(backend->ctx, backend);
+	show_identity(backend->ctx);
 	if (resume) {
 		SSL_CTX_set_session_cache_mode(backend->ctx, SSL_SESS_CACHE_CLIENT |
 								     SSL_SESS_CACHE_NO_INTERNAL);

@@ -30,7 +30,8 @@ static struct backend *backend_new(const char *port, const char *trust, int resu
 	if (!backend->broker || !backend->config)
 		die("no broker: %s", strerror(errno));
 	if (tlsb_config_set_server_name(backend->config, WORK_NAME) < 0 ||
-	    tlsb_config_set_resumption(backend->config, resume) < 0)
+	    tlsb_config_set_resumption(backend->config, resume) < 0 ||
+	    tlsb_config_set_identity(backend->config, getenv("BENCH_IDENTITY")) < 0)
 		die("settings: %s", strerror(errno));
 	return backend;
 }

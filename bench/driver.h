@@ -11,7 +11,8 @@
  *	                            prints COUNT; holds them until standard input ends
  *	client first|first-resumed  connects and reads one byte, then writes one byte: for bench/spawn
  *
- * Then PORT, on 127.0.0.1, and TRUST, the file of CA certificates.
+ * Then PORT, on 127.0.0.1, and TRUST, the file of CA certificates.  $BENCH_IDENTITY is the client
+ * certificate to show: with the broker a name, else NAME.pem and NAME.key.
  */
 #ifndef TLSB_BENCH_DRIVER_H
 #define TLSB_BENCH_DRIVER_H

@@ -2,9 +2,9 @@
  * The server that the benchmarks' clients talk to: sends, takes or echoes bytes (work.h) over TLS,
  * as fast as OpenSSL lets it.  One thread, epoll, any number of connections.
  *
- *	peer CERT.pem KEY.pem
+ *	peer CERT.pem KEY.pem [CA.pem]
  *
- * listens on a free port of 127.0.0.1, prints its number, and serves until its standard input ends.
+ * with CA.pem wants certificates of its clients, too; listens on a free port of 127.0.0.1, prints its number, and serves until its standard input ends.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -195,13 +195,17 @@ static void accept_all(struct peer *peer)
 		die("accept");
 }
 
-static SSL_CTX *context(const char *cert, const char *key)
+static SSL_CTX *context(const char *cert, const char *key, const char *ca)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 
 	if (!ctx || SSL_CTX_use_certificate_chain_file(ctx, cert) != 1 ||
 	    SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
 		die(cert);
+	if (ca && SSL_CTX_load_verify_file(ctx, ca) != 1)
+		die(ca);
+	if (ca)
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"bench", 5);
@@ -238,14 +242,14 @@ int main(int argc, char **argv)
 	struct rlimit files;
 	int n;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: peer CERT.pem KEY.pem\n");
+	if (argc != 3 && argc != 4) {
+		fprintf(stderr, "usage: peer CERT.pem KEY.pem [CA.pem]\n");
 		return 2;
 	}
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
-	peer.ctx = context(argv[1], argv[2]);
+	peer.ctx = context(argv[1], argv[2], argv[3]);
 	peer.listener = listen_loopback();
 	peer.epoll = epoll_create1(EPOLL_CLOEXEC);
 	watch(&peer, peer.listener, &peer.listener);

@@ -79,6 +79,8 @@ END {
 	row("cpu_up", "CPU up", "s/GiB", "broker", "")
 	row("ping", "64 bytes there and back", "us", "broker", "<= 1.6")
 	row("full", "full handshakes", "1/s", "broker", ">= 0.9")
+	row("mutual", "the same, ECDSA client certificate", "1/s", "broker", ">= 0.9")
+	row("mutual_rsa", "the same, RSA-2048", "1/s", "broker", ">= 0.9")
 	row("resumed", "resumed handshakes", "1/s", "broker", ">= 0.9")
 	row("first", "fresh process, full handshake", "us", "own", ">= 10 times faster")
 	row("first_resumed", "fresh process, broker resumes", "us", "own", "")
