@@ -187,7 +187,27 @@ static void answer(struct signing *signing)
 	session_pump(signing->session);
 }
 
-/* Ask the keyholder, if there is one; else when it comes. */
+static bool has_room(const struct signs_asked *asked, size_t len)
+{
+	return asked->count < LIMIT_SIGNS && asked->bytes + len <= LIMIT_SIGNS_BYTES;
+}
+
+static void note_asked(struct signs_asked *asked, size_t len)
+{
+	asked->lens[(asked->first + asked->count++) % LIMIT_SIGNS] = (uint32_t)len;
+	asked->bytes += len;
+}
+
+static void note_answered(struct signs_asked *asked)
+{
+	if (asked->count == 0)
+		return; /* it was not asked: see signing_on_signed() */
+	asked->bytes -= asked->lens[asked->first];
+	asked->first = (asked->first + 1) % LIMIT_SIGNS;
+	asked->count--;
+}
+
+/* Ask the keyholder, if there is one and it takes more; else when that is so. */
 static void ask(struct signing *signing)
 {
 	struct worker *worker = signing->session->worker;
@@ -197,8 +217,9 @@ static void ask(struct signing *signing)
 	static const struct msg_sign_part part;
 	size_t at = 0;
 
-	if (!keyholder->owner)
+	if (!keyholder->owner || !has_room(&worker->signs_asked, signing->len))
 		return;
+	note_asked(&worker->signs_asked, signing->len);
 	for (; signing->len - at > LIMIT_TAIL; at += LIMIT_TAIL)
 		chan_send(keyholder, MSG_SIGN_PART, &part, signing->bytes + at, LIMIT_TAIL, NULL);
 	chan_send(keyholder, MSG_SIGN, &body, signing->bytes + at, signing->len - at, NULL);
@@ -235,7 +256,7 @@ static bool waits(const struct session *session)
 	       !session->signing->answered;
 }
 
-void signing_on_signed(struct worker *worker, const struct msg *msg)
+static void take_answer(struct worker *worker, const struct msg *msg)
 {
 	const struct msg_signed *body = msg->body;
 	struct session *session = slots_get(&worker->sessions, body->id);
@@ -281,6 +302,7 @@ static void forget(struct signing *signing)
 
 void signing_on_keyholder_gone(struct worker *worker)
 {
+	worker->signs_asked = (struct signs_asked){ .count = 0 };
 	for_all(worker, forget);
 }
 
@@ -288,6 +310,16 @@ static void ask_again(struct signing *signing)
 {
 	if (!signing->sent)
 		ask(signing);
+}
+
+void signing_on_signed(struct worker *worker, const struct msg *msg)
+{
+	bool was_full = !has_room(&worker->signs_asked, LIMIT_SIGN_BYTES);
+
+	note_answered(&worker->signs_asked);
+	take_answer(worker, msg);
+	if (was_full)
+		for_all(worker, ask_again);
 }
 
 void signing_on_keyholder(struct worker *worker)

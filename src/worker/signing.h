@@ -20,6 +20,16 @@ struct session;
 struct signing;
 struct worker;
 
+/*
+ * What the keyholder has not answered yet, also for sessions that have ended: it answers in the order in
+ * which it was asked, and cuts off who asks for more than LIMIT_SIGNS and LIMIT_SIGNS_BYTES at once.
+ */
+struct signs_asked {
+	uint32_t lens[LIMIT_SIGNS]; /* in a ring */
+	unsigned first, count;
+	size_t bytes;
+};
+
 /* For SESSION, whose SSL is to use an identity.  NULL: no memory. */
 struct signing *signing_new(struct session *session);
 

@@ -11,6 +11,7 @@
 #include "role/role.h"
 #include "worker/ages.h"
 #include "worker/quota.h"
+#include "worker/signing.h"
 #include "worker/tls.h"
 
 struct client;
@@ -43,6 +44,7 @@ struct worker {
 	struct event *connector_away; /* pending while there is no channel to the connector */
 	struct event *keyholder_away; /* the same, to the keyholder */
 	TAILQ_HEAD(, signing) signings_in_line;
+	struct signs_asked signs_asked;
 	unsigned fibre_count; /* of handshakes that wait for a signature */
 	struct fibre *idle_fibre;
 };

@@ -473,6 +473,36 @@ static void all_that_wait_end_together(void **state unused_)
 	signing_deinit(&signing);
 }
 
+/* What the keyholder has yet to answer counts, also when nobody waits for it: who comes and goes quickly
+ * does not have the worker ask for more than the keyholder allows. */
+static void those_that_have_gone_count_until_they_are_answered(void **state unused_)
+{
+	static struct wanted wanted[LIMIT_SIGNS], last;
+	struct program_session session;
+	struct signing_rig signing;
+	struct peer peer;
+
+	signing_init(&signing);
+	for (unsigned i = 0; i < LIMIT_SIGNS; i++) {
+		begin(&signing, &session, &peer, &as_me, &wanted[i]);
+		end(&signing, &session, &peer);
+	}
+	rig_connect(&signing.rig, &signing.program, &session, &as_me, &peer, signing.server);
+	RIG_UNTIL(&signing.rig, rig_worker(&signing.rig)->fibre_count == 1);
+	rig_turn(&signing.rig);
+	assert_false(keyholder_hears(&signing, &last));
+	keyholder_signs(&signing, &wanted[0]);
+	RIG_UNTIL(&signing.rig, keyholder_hears(&signing, &last));
+	for (unsigned i = 1; i < LIMIT_SIGNS; i++)
+		keyholder_signs(&signing, &wanted[i]);
+	keyholder_signs(&signing, &last);
+	RIG_UNTIL(&signing.rig, peer.shaken && is_established(&session));
+	end(&signing, &session, &peer);
+	assert_int_equal(rig_worker(&signing.rig)->signs_asked.count, 0);
+	assert_int_equal(rig_worker(&signing.rig)->signs_asked.bytes, 0);
+	signing_deinit(&signing);
+}
+
 /* While one waits, another one's bytes go through and back, and a third comes. */
 static void other_sessions_go_on_meanwhile(void **state unused_)
 {
@@ -592,6 +622,7 @@ int main(void)
 		TEST(without_a_keyholder_sessions_wait),
 		TEST(handshakes_stand_in_line),
 		TEST(all_that_wait_end_together),
+		TEST(those_that_have_gone_count_until_they_are_answered),
 		TEST(other_sessions_go_on_meanwhile),
 		TEST(identities_that_are_replaced_stay_for_those_who_use_them),
 		TEST(identities_that_lie_are_refused),
