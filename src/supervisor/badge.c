@@ -74,8 +74,9 @@ int badge_give(struct supervisor *supervisor, struct chan *worker, uint32_t uid,
 	char name[LIMIT_BADGE + 1];
 
 	r = policy_send_worker(&supervisor->policy, badge, worker);
-	if (r == 0)
-		r = make_channels(near, far, ARRAY_SIZE(others));
+	if (r < 0)
+		return r;
+	r = make_channels(near, far, ARRAY_SIZE(others));
 	if (r < 0)
 		return r;
 	policy_badge_name(&supervisor->policy, badge, uid, name);

@@ -219,7 +219,8 @@ exit_status()
 stop()
 {
 	[ -f "$TMP/$1.pid" ] || return 0
-	[ -f "$TMP/$1.status" ] || kill -"${2-TERM}" "$(pid_of "$1")" 2> /dev/null
+	# It may end by itself just now.
+	[ -f "$TMP/$1.status" ] || kill -"${2-TERM}" "$(pid_of "$1")" 2> /dev/null || true
 	wait_until 10 test -f "$TMP/$1.status"
 }
 
