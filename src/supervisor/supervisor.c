@@ -130,6 +130,7 @@ static int reload(struct supervisor *supervisor, struct conf_errors *errors)
 	policy_deinit(&supervisor->policy);
 	supervisor->policy = policy;
 	/* First of all what takes something away; nobody has a new badge before its rules are there. */
+	workers_end_badges(&supervisor->workers);
 	if (supervisor->connector.process)
 		policy_send_connector(&supervisor->policy, &supervisor->connector.process->chan);
 	if (supervisor->frontdoor.process)

@@ -209,27 +209,33 @@ int workers_on_keyholder_wanted(struct chan *chan, struct msg *msg unused_)
 	return renew(chan, &process->supervisor->keyholder);
 }
 
-/* Whose badge is not there any more has nothing to go by; else new sessions go by the new one. */
-void workers_send_policy(struct workers *workers)
+void workers_end_badges(struct workers *workers)
 {
-	const struct policy *policy = &workers->supervisor->policy;
 	static const struct msg_badge_gone gone;
 	struct worker *worker;
 
 	TAILQ_FOREACH(worker, &workers->list, next) {
-		int r;
-
-		if (worker->seat && !policy_has_badge(policy, worker->badge)) {
-			log_event(LOG_L_NOTICE, "its badge has gone, and its sessions end",
-				  { FIELD_ROLE, role_name(ROLE_WORKER) },
-				  { FIELD_PID, LOG_NUMBER(worker->process->pid) },
-				  { FIELD_UID, LOG_NUMBER(worker->uid) });
-			chan_send_body(&worker->process->chan, MSG_BADGE_GONE, &gone);
-			workers_retire(workers, worker);
-		}
-		if (worker->state == ROW_STATE_DRAINING)
+		if (!worker->seat || policy_has_badge(&workers->supervisor->policy, worker->badge))
 			continue;
-		r = policy_send_worker(policy, worker->badge, &worker->process->chan);
+		log_event(LOG_L_NOTICE, "its badge has gone, and its sessions end",
+			  { FIELD_ROLE, role_name(ROLE_WORKER) },
+			  { FIELD_PID, LOG_NUMBER(worker->process->pid) },
+			  { FIELD_UID, LOG_NUMBER(worker->uid) });
+		chan_send_body(&worker->process->chan, MSG_BADGE_GONE, &gone);
+		workers_retire(workers, worker);
+	}
+}
+
+void workers_send_policy(struct workers *workers)
+{
+	struct worker *worker;
+
+	TAILQ_FOREACH(worker, &workers->list, next) {
+		int r = 0;
+
+		if (worker->state != ROW_STATE_DRAINING)
+			r = policy_send_worker(&workers->supervisor->policy, worker->badge,
+					       &worker->process->chan);
 		if (r < 0)
 			log_event(LOG_L_ERROR, "a worker keeps the old configuration",
 				  { FIELD_UID, LOG_NUMBER(worker->uid) },

@@ -67,7 +67,10 @@ void workers_connect(struct supervisor *supervisor, enum role role);
 int workers_on_connector_wanted(struct chan *chan, struct msg *msg);
 int workers_on_keyholder_wanted(struct chan *chan, struct msg *msg);
 
-/* Send what the new configuration says to all of them. */
+/* After a reload: those whose badge is not there any more have nothing to go by, and end. */
+void workers_end_badges(struct workers *workers);
+
+/* Send what the new configuration says to all others: new sessions go by it. */
 void workers_send_policy(struct workers *workers);
 
 /* The daemon stops: all drain, the spare ends at once. */

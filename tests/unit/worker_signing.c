@@ -26,8 +26,8 @@ static void begin(struct signing_rig *signing, struct program_session *session, 
 static void end(struct signing_rig *signing, struct program_session *session, struct peer *peer)
 {
 	session_close(session);
+	rig_forget(&signing->rig, peer); /* else its end would be waited for */
 	RIG_UNTIL(&signing->rig, LIST_EMPTY(&rig_worker(&signing->rig)->all_sessions));
-	rig_forget(&signing->rig, peer);
 	assert_int_equal(rig_worker(&signing->rig)->fibre_count, 0);
 }
 
