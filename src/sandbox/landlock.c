@@ -6,7 +6,9 @@
  *
  * Rules hang on inodes.  A file that is replaced by rename is another inode, so a rule on a file
  * that somebody updates has to be one on its folder; the kernel looks at where a path ends, so
- * folders that symbolic links lead to are granted, too.
+ * folders that symbolic links lead to are granted, too.  A link on the way that leads to a folder
+ * beside or below itself is one that is turned to another such folder for an update: then all that is
+ * in the folder with the link is granted.
  *
  * The kernel's header is not used: an older one knows only a part of what a newer kernel can do.
  */
@@ -157,6 +159,37 @@ static int follow_link(char path[PATH_MAX])
 	return 0;
 }
 
+/* LINK, as a step of a path: if it leads to somewhere below the folder that it is in, that folder. */
+static int allow_link(int ruleset, const char *link)
+{
+	char above[PATH_MAX], folder[PATH_MAX], target[PATH_MAX];
+	struct stat st;
+	size_t len;
+
+	memcpy(above, link, strlen(link) + 1);
+	if (lstat(link, &st) < 0 || !S_ISLNK(st.st_mode) || !realpath(link, target) ||
+	    !realpath(dirname(above), folder))
+		return 0;
+	len = strlen(folder);
+	if (len == 1 || strncmp(target, folder, len) != 0 || target[len] != '/')
+		return 0; /* never the root */
+	return allow(ruleset, folder, FS_READ_FILE);
+}
+
+static int allow_links(int ruleset, char path[PATH_MAX])
+{
+	int r = 0;
+
+	for (char *slash = strchr(path, '/'); r == 0 && slash; slash = strchr(slash + 1, '/')) {
+		if (slash == path)
+			continue;
+		*slash = '\0';
+		r = allow_link(ruleset, path);
+		*slash = '/';
+	}
+	return r == -EACCES ? 0 : r;
+}
+
 static int allow_reading(int ruleset, const char *file)
 {
 	char path[PATH_MAX];
@@ -165,9 +198,11 @@ static int allow_reading(int ruleset, const char *file)
 	if (strlen(file) >= sizeof(path))
 		return -ENAMETOOLONG;
 	memcpy(path, file, strlen(file) + 1);
-	do
-		r = allow_folder(ruleset, path, FS_READ_FILE);
-	while (r == 0 && links++ < LINKS_MAX && follow_link(path) == 0);
+	do {
+		r = allow_links(ruleset, path);
+		if (r == 0)
+			r = allow_folder(ruleset, path, FS_READ_FILE);
+	} while (r == 0 && links++ < LINKS_MAX && follow_link(path) == 0);
 	return r;
 }
 

@@ -266,12 +266,13 @@ static void the_supervisor_starts_a_worker(void **state unused_)
 
 /*
  * given/trust.pem -> ../target/trust.pem, given/resolv.conf -> later/not/there/resolv.conf, which
- * is not there yet; other/secret, which is not given; socket/s.
+ * is not there yet; links/now -> v1 with a file behind it, and side/link -> ../target with the same;
+ * other/secret and side/secret, which are not given; socket/s.
  */
 struct tree {
 	char root[64];
-	const char *read[3];
-	char paths[2][96];
+	const char *read[5];
+	char paths[4][96];
 	char socket[96];
 };
 
@@ -299,16 +300,21 @@ static void tree_make(struct tree *tree)
 {
 	*tree = (struct tree){ .root = "/tmp/sandbox-test-XXXXXX" };
 	assert_non_null(mkdtemp(tree->root));
-	run(tree->root, "mkdir given target other socket later && "
+	run(tree->root, "mkdir -p given target other socket later links/v1 side && "
+			"ln -s v1 links/now && ln -s ../target side/link && "
 			"ln -s ../target/trust.pem given/trust.pem && "
 			"ln -s $PWD/later/not/there/resolv.conf given/resolv.conf");
 	put(tree->root, "target/trust.pem", "old");
+	put(tree->root, "links/v1/ca.pem", "old");
 	put(tree->root, "other/secret", "secret");
+	put(tree->root, "side/secret", "secret");
 	put(tree->root, "socket/s", "");
 	snprintf(tree->paths[0], sizeof(tree->paths[0]), "%s/given/trust.pem", tree->root);
 	snprintf(tree->paths[1], sizeof(tree->paths[1]), "%s/given/resolv.conf", tree->root);
+	snprintf(tree->paths[2], sizeof(tree->paths[2]), "%s/links/now/ca.pem", tree->root);
+	snprintf(tree->paths[3], sizeof(tree->paths[3]), "%s/side/link/trust.pem", tree->root);
 	snprintf(tree->socket, sizeof(tree->socket), "%s/socket/s", tree->root);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 4; i++)
 		tree->read[i] = tree->paths[i];
 }
 
@@ -357,7 +363,11 @@ static int use_files(void *arg)
 	child_enter(ROLE_SUPERVISOR, SANDBOX_ENFORCE, &files);
 	if (reads(tree->root, "given/trust.pem", "old") != 0)
 		return 1;
-	if (reads(tree->root, "other/secret", "secret") != EACCES)
+	if (reads(tree->root, "links/now/ca.pem", "old") != 0 ||
+	    reads(tree->root, "side/link/trust.pem", "old") != 0)
+		return 9;
+	if (reads(tree->root, "other/secret", "secret") != EACCES ||
+	    reads(tree->root, "side/secret", "secret") != EACCES)
 		return 2;
 	if (write(turns->fd, &byte, 1) != 1 || read(turns->fd, &byte, 1) != 1)
 		return 3;
@@ -365,6 +375,8 @@ static int use_files(void *arg)
 		return 4;
 	if (reads(tree->root, "given/resolv.conf", "late") != 0)
 		return 5;
+	if (reads(tree->root, "links/now/ca.pem", "new") != 0)
+		return 6;
 	if (removes(tree->root, "other/secret") != EACCES || removes(tree->root, "socket/s") != 0)
 		return 7;
 	return 0;
@@ -392,6 +404,8 @@ static void it_reads_what_files_are_replaced_by_and_nothing_else(void **state un
 	close(pair[1]);
 	assert_int_equal(read(pair[0], &byte, 1), 1);
 	run(tree.root, "printf new >target/.tmp && mv target/.tmp target/trust.pem && "
+		       "mkdir links/v2 && printf new >links/v2/ca.pem && ln -s v2 links/.tmp && "
+		       "mv -T links/.tmp links/now && rm -r links/v1 && "
 		       "mkdir -p later/not/there && printf late >later/not/there/resolv.conf");
 	assert_int_equal(write(pair[0], &byte, 1), 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
