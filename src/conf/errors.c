@@ -18,7 +18,7 @@ void conf_errors_deinit(struct conf_errors *errors)
 	errors->count = 0;
 }
 
-static bool is_there(const struct conf_errors *errors, const char *text)
+bool conf_errors_contain(const struct conf_errors *errors, const char *text)
 {
 	for (unsigned i = 0; i < errors->count; i++) {
 		if (strcmp(errors->list[i].text, text) == 0)
@@ -50,7 +50,7 @@ void conf_error(struct conf_errors *errors, struct conf_place place, const char 
 		errors->no_memory = true;
 		return;
 	}
-	if (is_there(errors, error->text)) {
+	if (conf_errors_contain(errors, error->text)) {
 		free(error->text);
 		return;
 	}

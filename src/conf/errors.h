@@ -41,6 +41,9 @@ void conf_error(struct conf_errors *errors, struct conf_place place, const char 
 /* Whether this line has one already. */
 bool conf_errors_has(const struct conf_errors *errors, unsigned line);
 
+/* Whether one has this text, its place included. */
+bool conf_errors_contain(const struct conf_errors *errors, const char *text);
+
 /* By file and line. */
 void conf_errors_sort(struct conf_errors *errors);
 

@@ -12,7 +12,7 @@
 
 static struct file_mark mark_from(const struct stat *st)
 {
-	return (struct file_mark){ st->st_dev, st->st_ino, st->st_size, st->st_mtim };
+	return (struct file_mark){ st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim };
 }
 
 struct file_mark files_mark(const char *path)
@@ -24,10 +24,15 @@ struct file_mark files_mark(const char *path)
 	return mark_from(&st);
 }
 
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
 int files_same(const struct file_mark *a, const struct file_mark *b)
 {
 	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
-	       a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec;
+	       same_time(&a->mtime, &b->mtime) && same_time(&a->ctime, &b->ctime);
 }
 
 static int read_checked(const char *path, size_t max, mode_t forbidden, char **ret_data,

@@ -14,6 +14,7 @@ struct file_mark {
 	ino_t ino;
 	off_t size;
 	struct timespec mtime;
+	struct timespec ctime; /* what is copied with its time is told apart by this */
 };
 
 /* What is at PATH now. */

@@ -9,15 +9,18 @@
 
 #include "base/fd.h"
 #include "keys/chain.h"
-#include "supervisor/files.h"
+
+static void file_deinit(struct identity_file *file)
+{
+	fd_close(file->chain_fd);
+	fd_close(file->key_fd);
+	free(file->key_path);
+}
 
 void identity_files_deinit(struct identity_files *identities)
 {
-	for (unsigned i = 0; i < identities->count; i++) {
-		fd_close(identities->list[i].chain_fd);
-		fd_close(identities->list[i].key_fd);
-		free(identities->list[i].key_path);
-	}
+	for (unsigned i = 0; i < identities->count; i++)
+		file_deinit(&identities->list[i]);
 	free(identities->list);
 	*identities = (struct identity_files){ .list = NULL };
 }
@@ -92,6 +95,7 @@ static int load_key(struct identity_file *file, const struct conf_identity *iden
 	file->key_path = path_of_key(word, credentials);
 	if (!file->key_path)
 		return -ENOMEM;
+	file->key_mark = files_mark(file->key_path);
 	file->key_fd = open_key(file->key_path);
 	if (file->key_fd < 0)
 		complain(value, SETTING_key, file->key_path, why(file->key_fd), errors);
@@ -104,9 +108,8 @@ static int load_chain(struct identity_file *file, const struct conf_identity *id
 	const struct conf_value *value = value_of(identity, SETTING_certificate);
 	const char *path = value->words[0], *wrong = NULL;
 	cleanup_free_ char *pem = NULL;
-	struct file_mark mark;
 	size_t len = 0;
-	int r = files_read(path, LIMIT_CHAIN_FILE, &pem, &len, &mark);
+	int r = files_read(path, LIMIT_CHAIN_FILE, &pem, &len, &file->chain_mark);
 
 	if (r < 0)
 		return r == -ENOMEM ? r : complain(value, SETTING_certificate, path, why(r), errors);
@@ -119,6 +122,20 @@ static int load_chain(struct identity_file *file, const struct conf_identity *id
 	return r;
 }
 
+static int load_file(struct identity_file *file, const struct conf_identity *identity,
+		     const char *credentials, bool check_only, struct conf_errors *errors)
+{
+	int r;
+
+	*file = (struct identity_file){ .chain_fd = -1, .key_fd = -1 };
+	/* What is not there at all has been said already. */
+	if (value_of(identity, SETTING_key)->count == 0 ||
+	    value_of(identity, SETTING_certificate)->count == 0)
+		return 0;
+	r = load_key(file, identity, credentials, check_only, errors);
+	return r == 0 ? load_chain(file, identity, errors) : r;
+}
+
 int identity_files_load(struct identity_files *ret, const struct conf *conf, const char *credentials,
 		    bool check_only, struct conf_errors *errors)
 {
@@ -126,24 +143,39 @@ int identity_files_load(struct identity_files *ret, const struct conf *conf, con
 							sizeof(*identities.list)) };
 	int r = identities.list ? 0 : -ENOMEM;
 
-	for (unsigned i = 0; r == 0 && i < conf->identity_count; i++) {
-		const struct conf_identity *identity = &conf->identities[i];
-		struct identity_file *file = &identities.list[identities.count++];
-
-		*file = (struct identity_file){ .chain_fd = -1, .key_fd = -1 };
-		/* What is not there at all has been said already. */
-		if (value_of(identity, SETTING_key)->count == 0 ||
-		    value_of(identity, SETTING_certificate)->count == 0)
-			continue;
-		r = load_key(file, identity, credentials, check_only, errors);
-		if (r == 0)
-			r = load_chain(file, identity, errors);
-	}
+	for (unsigned i = 0; r == 0 && i < conf->identity_count; i++)
+		r = load_file(&identities.list[identities.count++], &conf->identities[i],
+			      credentials, check_only, errors);
 	if (r < 0) {
 		identity_files_deinit(&identities);
 		return r;
 	}
 	*ret = identities;
+	return 0;
+}
+
+bool identity_file_changed(const struct identity_file *file, const struct conf_identity *identity)
+{
+	struct file_mark key = files_mark(file->key_path);
+	struct file_mark chain = files_mark(value_of(identity, SETTING_certificate)->words[0]);
+
+	return !files_same(&key, &file->key_mark) || !files_same(&chain, &file->chain_mark);
+}
+
+int identity_file_renew(struct identity_file *file, const struct conf_identity *identity,
+			const char *credentials, struct conf_errors *errors)
+{
+	struct identity_file fresh;
+	int r = load_file(&fresh, identity, credentials, false, errors);
+
+	if (r == 0 && (fresh.chain_fd < 0 || fresh.key_fd < 0))
+		r = -EINVAL;
+	if (r < 0) {
+		file_deinit(&fresh);
+		return r;
+	}
+	file_deinit(file);
+	*file = fresh;
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #define TLSB_SUPERVISOR_IDENTITYFILES_H
 
 #include "conf/conf.h"
+#include "supervisor/files.h"
 #include "wire/chan.h"
 
 /* In the order of struct conf's. */
@@ -13,6 +14,7 @@ struct identity_file {
 	int chain_fd; /* sealed: keys/chain.h */
 	int key_fd;
 	char *key_path; /* where a credential lies, too; for the sandbox */
+	struct file_mark chain_mark, key_mark; /* of what was loaded, or earlier */
 };
 
 struct identity_files {
@@ -29,6 +31,16 @@ void identity_files_deinit(struct identity_files *identities);
  */
 int identity_files_load(struct identity_files *ret, const struct conf *conf, const char *credentials,
 		    bool check_only, struct conf_errors *errors);
+
+/* Whether its certificate or its key is another now than what was loaded. */
+bool identity_file_changed(const struct identity_file *file, const struct conf_identity *identity);
+
+/*
+ * Load one again.  On failure it stays as it was.  0; -EINVAL: what is wrong went to ERRORS; or another -errno,
+ * which did not.
+ */
+int identity_file_renew(struct identity_file *file, const struct conf_identity *identity,
+			const char *credentials, struct conf_errors *errors);
 
 /* How many the badge, or if it is NULL who has none, may use. */
 unsigned identity_files_count(const struct conf *conf, const struct conf_badge *badge);

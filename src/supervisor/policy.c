@@ -129,6 +129,7 @@ static void load_one(const struct conf_value *value, struct trustfile *trust,
 	struct failure failure;
 
 	trust->path = value->words[0];
+	trust->place = value->place;
 	if (trustfile_load(trust, &failure) < 0)
 		conf_error(errors, value->place, "%s: %s", trust->has_crls ? "crl" : "trust",
 			   failure.text);

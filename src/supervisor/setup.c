@@ -122,6 +122,8 @@ static int make_objects(struct supervisor *supervisor)
 		r = station_init(&supervisor->keyholder, supervisor, ROLE_KEYHOLDER);
 	if (r == 0)
 		r = workers_init(&supervisor->workers, supervisor);
+	if (r == 0)
+		r = renewal_init(supervisor);
 	return r;
 }
 
@@ -188,5 +190,8 @@ int setup_all(struct supervisor *supervisor)
 	r = make_objects(supervisor);
 	if (r < 0)
 		return failure_set(failure, r, "start-up: %s", strerror(-r));
-	return enter_sandbox(supervisor);
+	r = enter_sandbox(supervisor);
+	if (r == 0)
+		renewal_begin(supervisor);
+	return r;
 }

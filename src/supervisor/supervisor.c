@@ -102,7 +102,7 @@ static void on_deadline(evutil_socket_t fd unused_, short what unused_, void *ar
 }
 
 /* One that has not got all of them has none of the new ones: another gets them all. */
-static void send_keys(struct supervisor *supervisor)
+void supervisor_send_keys(struct supervisor *supervisor)
 {
 	struct process *keyholder = supervisor->keyholder.process;
 	int r = keyholder ? policy_send_keyholder(&supervisor->policy, &keyholder->chan) : 0;
@@ -135,9 +135,10 @@ static int reload(struct supervisor *supervisor, struct conf_errors *errors)
 		policy_send_connector(&supervisor->policy, &supervisor->connector.process->chan);
 	if (supervisor->frontdoor.process)
 		policy_send_frontdoor(&supervisor->policy, &supervisor->frontdoor.process->chan);
-	send_keys(supervisor);
+	supervisor_send_keys(supervisor);
 	workers_send_policy(&supervisor->workers);
 	policy_log_trust(&supervisor->policy);
+	renewal_begin(supervisor);
 	return 0;
 }
 
@@ -210,6 +211,7 @@ static void end(struct supervisor *supervisor)
 {
 	listener_close(&supervisor->listener);
 	process_end_all(supervisor);
+	renewal_deinit(supervisor);
 	questions_deinit(&supervisor->questions);
 	workers_deinit(&supervisor->workers);
 	station_deinit(&supervisor->frontdoor);

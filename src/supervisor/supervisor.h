@@ -10,6 +10,7 @@
  *   process.c     any one process; spawn.c forks and execs it; rolelog.c what it has to say
  *   questions.c   what administrators and users ask for; status.c what everybody may know
  *   policy.c      the configuration, and each role's slice of it
+ *   renewal.c     files that changed meanwhile; watch.c notices
  *   trustfile.c, identityfiles.c, resolver.c, peers.c   what the roles need of files
  */
 #ifndef TLSB_SUPERVISOR_SUPERVISOR_H
@@ -24,6 +25,7 @@
 #include "supervisor/policy.h"
 #include "supervisor/process.h"
 #include "supervisor/questions.h"
+#include "supervisor/renewal.h"
 #include "supervisor/resolver.h"
 #include "supervisor/spawn.h"
 #include "supervisor/station.h"
@@ -53,6 +55,7 @@ struct supervisor {
 	struct listener listener;
 	struct spawner spawner;
 	struct policy policy;
+	struct renewal renewal;
 	struct resolver resolver;
 
 	LIST_HEAD(, process) processes;
@@ -76,6 +79,9 @@ extern chan_handler *const supervisor_handlers[MSG_COUNT];
  * everything stays as it was.  0, -EINVAL, or -errno.
  */
 int supervisor_reload(struct supervisor *supervisor, struct conf_errors *errors);
+
+/* Its keys for the keyholder; one that cannot be given them is ended. */
+void supervisor_send_keys(struct supervisor *supervisor);
 
 /* A role is ready, or a worker is over: perhaps all are. */
 void supervisor_check(struct supervisor *supervisor);

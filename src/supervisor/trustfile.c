@@ -7,7 +7,6 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "supervisor/files.h"
 #include "trust/index.h"
 
 static const char *why(int error, bool has_crls)
@@ -47,6 +46,7 @@ int trustfile_load(struct trustfile *trust, struct failure *failure)
 	trust->generation++;
 	trust->count = count;
 	trust->bad = bad;
+	trust->mark = mark;
 	return 0;
 }
 

@@ -7,15 +7,19 @@
 
 #include <stdbool.h>
 
+#include "conf/errors.h"
 #include "supervisor/failure.h"
+#include "supervisor/files.h"
 #include "wire/chan.h"
 
 struct trustfile {
 	const char *path;
+	struct conf_place place; /* where the configuration names it */
 	bool has_crls;       /* revocation lists, and not CA certificates */
 	int fd;              /* of the index; -1: none yet */
 	uint32_t generation; /* one up with each bundle */
 	unsigned count, bad; /* certificates in it; those that did not parse */
+	struct file_mark mark; /* of what was loaded */
 };
 
 /* Read the file.  On failure everything stays as it was.  0 or -errno. */

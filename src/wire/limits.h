@@ -244,6 +244,14 @@
 #define LIMIT_RESTART_MAX_MS   500
 #define LIMIT_HEALTHY_MS       10000
 
+/* Files that changed are looked at after so long, so that a certificate and its key are seen together;
+ * those that cannot be used, again and again, as not every cause of that is an event. */
+#define LIMIT_WATCH_MS   100
+#define LIMIT_RENEWAL_MS 5000
+
+/* The same when the kernel has no watches for us: files are looked at so often. */
+#define LIMIT_BLIND_MS 60000
+
 /* From exec to READY: some milliseconds; far more is a role that hangs. */
 #define LIMIT_ROLE_START_MS 10000
 
