@@ -99,7 +99,7 @@ $(UNITS): %: %.o $(TESTED)
 $(B)/tests/hostile/faults_%: WRAP = $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc reallocarray \
 	asprintf __asprintf_chk recvmsg sendmsg recv recvfrom send pread pwrite memfd_create ftruncate mmap madvise \
 	fcntl fstat getsockopt setsockopt getsockname getpeername shutdown getrlimit accept4 socket socketpair \
-	connect poll fork open)
+	connect poll fork open inotify_init1 inotify_add_watch)
 
 # Fuzz targets: the same objects, but the kernel and the event loop that they see are tests/fuzz/stage.c's.
 # main is replay.c's, which runs over the seeds; or libFuzzer's (.ci/fuzz).

@@ -31,6 +31,7 @@
 #include <poll.h>
 #include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -69,6 +70,8 @@
 	CALL(connect, EINTR, EAGAIN, ENOMEM, EADDRNOTAVAIL, ENETUNREACH, ECONNREFUSED, EACCES)     \
 	CALL(fork, EAGAIN, ENOMEM)                                                                 \
 	CALL(open, EMFILE, ENFILE, ENOMEM, EINTR)                                                  \
+	CALL(inotify_init1, EMFILE, ENFILE, ENOMEM)                                                \
+	CALL(inotify_add_watch, ENOSPC, ENOMEM, EACCES, ENOENT)                                    \
 	CALL(poll, EINTR, ENOMEM)                                                                  \
 	CALL(epoll_ctl, ENOMEM, ENOSPC)                                                            \
 	CALL(pread, EINTR, SHORT, EIO, ENOMEM)                                                     \
@@ -412,6 +415,8 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int ms)
 }
 
 WRAPPED(pid_t, fork, (void), ())
+WRAPPED(int, inotify_init1, (int flags), (flags))
+WRAPPED(int, inotify_add_watch, (int fd, const char *path, uint32_t events), (fd, path, events))
 
 /* Only to read: the third argument is never there. */
 WRAPPED(int, open, (const char *path, int flags, ...), (path, flags))

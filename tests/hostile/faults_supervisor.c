@@ -5,6 +5,8 @@
  * none, unless the channel itself hangs up; the hosts file that is passed on is the whole one; the
  * worker and the status of another user stay.
  *
+ * Files that change while something fails are in force a moment later: what was not done is tried again.
+ *
  * What it starts are real processes, this program again: after two of them died, with something
  * failing meanwhile, all three are there again, and their channels work.
  */
@@ -229,6 +231,128 @@ static void sweep_asking(enum faults_kind kind, bool lasting, unsigned long step
 	attacks_count("faults", tried, tried);
 }
 
+/* ---- files that change ---- */
+
+struct files {
+	char folder[32], config[64];
+	struct testing_identity ca, pair[2];
+	unsigned at_once, later;
+};
+
+static void files_write(const struct files *files, const char *name, struct testing_text *text)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", files->folder, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, text->data, text->len), (ssize_t)text->len);
+	close(fd);
+	free(text->data);
+}
+
+static void files_put(const struct files *files, int which)
+{
+	struct testing_text ca = { 0 }, cert = { 0 }, key = { 0 };
+	BIO *bio = BIO_new(BIO_s_mem());
+
+	testing_append_pem(&ca, files->ca.x509);
+	if (which == 1)
+		testing_append_pem(&ca, files->pair[1].x509);
+	files_write(files, "ca", &ca);
+	testing_append_pem(&cert, files->pair[which].x509);
+	files_write(files, "cert", &cert);
+	PEM_write_bio_PrivateKey(bio, files->pair[which].key, NULL, NULL, 0, NULL, NULL);
+	testing_append_bio(&key, bio);
+	files_write(files, "key", &key);
+}
+
+static void files_begin(struct files *files)
+{
+	struct testing_text text = { malloc(512), 0 };
+
+	strcpy(files->folder, "/tmp/tlsb-faults-XXXXXX");
+	assert_non_null(mkdtemp(files->folder));
+	snprintf(files->config, sizeof(files->config), "%s/conf", files->folder);
+	files->ca = testing_identity_new("ca", NULL, 1);
+	files->pair[0] = testing_identity_new("one", &files->ca, 0);
+	files->pair[1] = testing_identity_new("other", &files->ca, 0);
+	text.len = (size_t)snprintf(text.data, 512,
+				    "trust = \"%s/ca\"\nidentities = x\n"
+				    "identity x { certificate = \"%s/cert\"\nkey = \"%s/key\" }\n",
+				    files->folder, files->folder, files->folder);
+	files_write(files, "conf", &text);
+}
+
+static void files_end(struct files *files)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), "rm -r %s", files->folder);
+	assert_int_equal(system(line), 0);
+	testing_identity_free(&files->ca);
+	testing_identity_free(&files->pair[0]);
+	testing_identity_free(&files->pair[1]);
+}
+
+static bool are_in_force(const struct policy *policy)
+{
+	const struct file_mark ca = files_mark(policy->trust.path);
+
+	return files_same(&ca, &policy->trust.mark) && policy->trust.count == 2 &&
+	       !identity_file_changed(&policy->identities.list[0], &policy->conf->identities[0]);
+}
+
+static void renew_run(void *arg)
+{
+	struct files *files = arg;
+	struct policy policy = POLICY_NONE;
+	struct conf_errors errors;
+	int fds = testing_count_fds();
+	struct rig rig;
+
+	files_put(files, 0);
+	rig_init(&rig);
+	rig.options.config = files->config;
+	conf_errors_init(&errors);
+	assert_int_equal(policy_load(&rig.options, NULL, &policy, &errors), 0);
+	conf_errors_deinit(&errors);
+	policy_deinit(&rig.supervisor.policy);
+	rig.supervisor.policy = policy;
+	assert_int_equal(renewal_init(&rig.supervisor), 0);
+	renewal_begin(&rig.supervisor);
+	files_put(files, 1);
+	faults_arm();
+	renewal_begin(&rig.supervisor);
+	faults_disarm();
+	if (are_in_force(&rig.supervisor.policy)) {
+		files->at_once++;
+	} else {
+		files->later++;
+		assert_true(evtimer_pending(rig.supervisor.renewal.watch.timer, NULL));
+	}
+	renewal_begin(&rig.supervisor);
+	assert_true(are_in_force(&rig.supervisor.policy));
+	assert_false(rig.supervisor.renewal.blind);
+	renewal_deinit(&rig.supervisor);
+	rig_deinit(&rig);
+	assert_int_equal(testing_count_fds(), fds);
+}
+
+static void sweep_renewal(enum faults_kind kind, unsigned long step)
+{
+	static struct files files;
+	unsigned long tried;
+
+	memset(&files, 0, sizeof(files));
+	files_begin(&files);
+	tried = faults_sweep(kind, false, step, renew_run, &files);
+	files_end(&files);
+	printf("# files: %lu faults; new files were in force at once %u times, when tried again %u times\n",
+	       tried, files.at_once, files.later);
+	attacks_count("faults", tried, tried);
+}
+
 /* ---- what it starts ---- */
 
 struct bench {
@@ -366,6 +490,7 @@ static void case_44_each_allocation_of_the_supervisor_fails_once(void **state un
 	alarm(600);
 	sweep_asking(FAULTS_MEMORY, false, 1);
 	sweep_asking(FAULTS_MEMORY, true, 1);
+	sweep_renewal(FAULTS_MEMORY, attacks_full() ? 7 : 101);
 	sweep_starting(FAULTS_MEMORY, attacks_full() ? 1 : 7);
 }
 
@@ -373,6 +498,7 @@ static void case_45_each_system_call_of_the_supervisor_fails_once(void **state u
 {
 	alarm(600);
 	sweep_asking(FAULTS_SYSCALL, false, attacks_full() ? 1 : 3);
+	sweep_renewal(FAULTS_SYSCALL, 1);
 	sweep_starting(FAULTS_SYSCALL, attacks_full() ? 1 : 17);
 }
 
