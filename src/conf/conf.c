@@ -259,15 +259,19 @@ int conf_add(struct conf *conf, const char *name, const char *text, size_t len,
 	     struct conf_errors *errors)
 {
 	const char *file = add_file(conf, name);
+	cleanup_free_ char *plain = NULL;
 	struct parsed parsed;
 	int r;
 
 	if (!file)
 		return -ENOMEM;
+	plain = strdup(text);
+	if (!plain)
+		return -ENOMEM;
 	errors->file = conf->file_count - 1;
-	if (conf_scan(file, text, len, errors) < 0)
+	if (conf_scan(file, plain, len, errors) < 0)
 		return 0;
-	r = conf_parse(file, text, &parsed, errors);
+	r = conf_parse(file, plain, &parsed, errors);
 	if (r == 0)
 		r = take_all(conf, &parsed, file, errors);
 	parsed_deinit(&parsed);

@@ -38,7 +38,10 @@ struct parser {
 	struct conf_errors *errors;
 	struct parsed *out;
 	cfg_t *root;
-	char *title; /* of the section that is being read, once it has a value */
+	char *title; /* of the section that is being read, once it has a value, */
+	unsigned first_line; /* and where that stands */
+	const char *at;      /* how far the file was searched for beginnings of sections, */
+	unsigned at_line;    /* and which line that is */
 	struct stranger strangers[STRANGERS_MAX];
 	unsigned stranger_count;
 	bool again; /* with what was found out, the same file may be read further */
@@ -109,8 +112,12 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 	*(const char **)result = "";
 	if (!is_ours(cfg))
 		return 0;
-	if (cfg != parsing->root && !parsing->title && !(parsing->title = strdup(cfg_title(cfg))))
-		parsing->errors->no_memory = true;
+	if (cfg != parsing->root && !parsing->title) {
+		parsing->title = strdup(cfg_title(cfg));
+		if (!parsing->title)
+			parsing->errors->no_memory = true;
+		parsing->first_line = place_of(cfg).line;
+	}
 	/* "=" has emptied the list, and the place for this value is counted already. */
 	if (add_value(cfg, opt, value, opt->nvalues == 1) == 0)
 		return 0;
@@ -243,13 +250,39 @@ static int out_of_memory(void)
 	return -1;
 }
 
+/* Whether the line that begins at LINE, which ends at END, is the first one of a section of this name. */
+static bool begins_section(const char *line, const char *end, const char *name)
+{
+	const size_t len = strlen(name);
+
+	line += strspn(line, " \t");
+	return line + len < end && memcmp(line, name, len) == 0 && strchr(" \t\"", line[len]);
+}
+
+/* libconfuse tells where a section ends.  It begins at the last such line before its first value. */
+static unsigned line_of_section(const cfg_t *cfg, const cfg_opt_t *opt)
+{
+	unsigned found = place_of(cfg).line;
+
+	while (*parsing->at != '\0' && parsing->at_line <= parsing->first_line) {
+		const char *end = strchrnul(parsing->at, '\n');
+
+		if (begins_section(parsing->at, end, opt->name))
+			found = parsing->at_line;
+		parsing->at = *end == '\0' ? end : end + 1;
+		parsing->at_line++;
+	}
+	parsing->first_line = 0;
+	return found;
+}
+
 /* "badge NAME { ... }", or another section, ends.  One that is there twice takes the first one's place: it is not the last. */
 static int on_section_end(cfg_t *cfg, cfg_opt_t *opt)
 {
 	cfg_t *last = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
 	struct parsed *out = parsing->out;
 	const struct section_kind *kind = find_section(opt->name);
-	struct parsed_section *more, section = { .line = place_of(cfg).line };
+	struct parsed_section *more, section = { .line = line_of_section(cfg, opt) };
 
 	assert(kind); /* it is called for these alone */
 	section.where = kind->where;
@@ -317,6 +350,8 @@ static int read_once(const char *text)
 	cfg_opt_t inner[ARRAY_SIZE(sections)][OPTIONS_MAX], outer[OPTIONS_MAX];
 	int r;
 
+	parsing->at = text;
+	parsing->at_line = 1;
 	for (unsigned i = 0; i < parsing->stranger_count; i++)
 		parsing->strangers[i].seen = 0;
 	for (unsigned i = 0; i < ARRAY_SIZE(sections); i++)

@@ -21,7 +21,7 @@ struct parsed_value {
 struct parsed_section {
 	unsigned where; /* B: it is a badge, I: an identity */
 	char *title;
-	unsigned line; /* where it ends: libconfuse does not tell where it begins */
+	unsigned line; /* where it begins; where it ends if there is nothing in it */
 };
 
 struct parsed {

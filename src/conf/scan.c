@@ -9,7 +9,7 @@ static const char ends_word[] = " #\"'\t\n\r={}()+,*/";
 struct scan {
 	struct conf_place place;
 	struct conf_errors *errors;
-	const char *at;
+	char *at;
 	bool bad;
 };
 
@@ -29,10 +29,18 @@ static void step(struct scan *scan)
 	scan->at++;
 }
 
+/* The same, and there is a blank in its place. */
+static void blank(struct scan *scan)
+{
+	if (*scan->at != '\n')
+		*scan->at = ' ';
+	step(scan);
+}
+
 static void skip_line(struct scan *scan)
 {
 	while (*scan->at != '\0' && *scan->at != '\n')
-		step(scan);
+		blank(scan);
 }
 
 static void skip_remark(struct scan *scan)
@@ -47,7 +55,7 @@ static void skip_remark(struct scan *scan)
 		end += 2;
 	}
 	while (scan->at < end)
-		step(scan);
+		blank(scan);
 }
 
 static bool check_variable(struct scan *scan)
@@ -110,7 +118,7 @@ static void scan_plain(struct scan *scan)
 	}
 }
 
-int conf_scan(const char *file, const char *text, size_t len, struct conf_errors *errors)
+int conf_scan(const char *file, char *text, size_t len, struct conf_errors *errors)
 {
 	struct scan scan = { .place = { file, 1 }, .errors = errors, .at = text };
 

@@ -268,17 +268,23 @@ static int understand(struct conf_value *value, const struct setting_info *info,
 	return -EINVAL;
 }
 
-static int add_word(struct conf_value *value, const char *word)
+static int add_word(struct conf_value *value, struct conf_place place, const char *word)
 {
 	char **words = reallocarray(value->words, value->count + 1, sizeof(*words));
+	struct conf_place *places;
 	char *copy;
 
 	if (!words)
 		return -ENOMEM;
 	value->words = words;
+	places = reallocarray(value->places, value->count + 1, sizeof(*places));
+	if (!places)
+		return -ENOMEM;
+	value->places = places;
 	copy = strdup(word);
 	if (!copy)
 		return -ENOMEM;
+	places[value->count] = place;
 	words[value->count++] = copy;
 	return 0;
 }
@@ -290,7 +296,7 @@ int value_add(struct conf_value *value, const struct setting_info *info, struct 
 	value->place = place;
 	if (understand(value, info, place, word, errors) < 0)
 		return 0;
-	return add_word(value, word);
+	return add_word(value, place, word);
 }
 
 /* As they go over the wire: each with a NUL. */
@@ -346,5 +352,6 @@ void value_deinit(struct conf_value *value)
 	for (unsigned i = 0; i < value->count; i++)
 		free(value->words[i]);
 	free(value->words);
+	free(value->places);
 	*value = (struct conf_value){ .count = 0 };
 }

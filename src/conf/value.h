@@ -11,6 +11,7 @@ struct conf_value {
 	bool is_set;
 	struct conf_place place; /* of its last word */
 	char **words;            /* as they were written */
+	struct conf_place *places; /* of each of them */
 	unsigned count;
 	uint64_t number; /* of the last one: VERSION (as in tlsbroker.h), YESNO, NUMBER, SIZE */
 };

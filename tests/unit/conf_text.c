@@ -246,6 +246,28 @@ static void badges_are_read_in_their_order(void **state unused_)
 	read_deinit(&read);
 }
 
+/* Of each word, and of the badge where it begins: somebody is told where to look. */
+static void places_are_known(void **state unused_)
+{
+	const struct conf_value *value;
+	struct read read;
+
+	assert_int_equal(read_text(&read, "# badge \"a\" {\n"
+				   "badge \"a\"\n{\n\n\tmatch = { any,\n\t\"gid:5\" }\n"
+				   "\tmatch += uid:6\n\n}\n"
+				   "  badge\tb { match = any } badge c { match = any }\n"
+				   "\nbadge d {\n match = any }"), 0);
+	value = &read.conf->badges[0].scope.values[SETTING_match];
+	assert_int_equal(value->count, 3);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(value->places[i].line, 5 + i);
+	assert_int_equal(read.conf->badges[0].place.line, 2);
+	assert_int_equal(read.conf->badges[1].place.line, 10);
+	assert_int_equal(read.conf->badges[2].place.line, 10);
+	assert_int_equal(read.conf->badges[3].place.line, 12);
+	read_deinit(&read);
+}
+
 static void badges_have_their_own_errors(void **state unused_)
 {
 	refuses("badge \"a\" {\n}\n", "t:2: badge \"a\": has no match, so it is nobody's");
@@ -643,6 +665,7 @@ int main(void)
 		TEST(nothing_is_included_or_run),
 		TEST(grammar_errors_end_a_file),
 		TEST(badges_are_read_in_their_order),
+		TEST(places_are_known),
 		TEST(badges_have_their_own_errors),
 		TEST(badges_and_matches_have_limits),
 		TEST(destinations_fit_into_their_message),
