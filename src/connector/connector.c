@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "connector/explain.h"
 
 static struct connector *connector_of(struct chan *supervisor)
 {
@@ -76,6 +77,72 @@ static int on_destination_rule(struct chan *chan, struct msg *msg)
 	return r;
 }
 
+/* What there is to say of it, for a person. */
+static void explain_judgement(struct explained *ret, const struct judgement *judgement,
+			      const char *host, uint16_t port)
+{
+	switch (judgement->ruling) {
+	case RULING_BY_NAME:
+		explain_as(ret, TLSB_E_NONE,
+			   "may connect to %.100s port %u, verified as that; what it leads to is judged "
+			   "then: private addresses need a rule",
+			   host, port);
+		break;
+	case RULING_BY_ADDRESS:
+		explain_as(ret, TLSB_E_NONE,
+			   "may look up %.100s, and connect to what it leads to, port %u, as far as "
+			   "there is a rule for the address",
+			   host, port);
+		break;
+	default:
+		explain_as(ret, TLSB_E_NONE, "may connect to %.100s port %u", host, port);
+	}
+}
+
+/* HOST is from a program, as in DIAL. */
+static struct judgement judge(const struct connector *connector, const struct inquiry *about,
+			      const char *host, struct explained *ret_why)
+{
+	struct judgement judgement = { .ruling = RULING_REFUSED, .rule = NO_RULE };
+	const struct reach *reach = NULL;
+	struct address address;
+	const char *refused;
+	enum host_kind kind = address_of_host(host, &address, &refused);
+	int r = destinations_find(&connector->destinations, about->badge, &reach);
+
+	if (kind == HOST_UNUSABLE) {
+		judgement.ruling = RULING_UNUSABLE;
+		explain_as(ret_why, TLSB_E_PARAMETER, "%.120s %s", host, refused);
+		return judgement;
+	}
+	if (r == 0)
+		judgement = reach_judge(reach, kind == HOST_ADDRESS ? &address : NULL, host, host,
+					about->port);
+	if (judgement.ruling == RULING_REFUSED)
+		explain_policy(ret_why, reach ? reach->name : NULL, host, about->port, "");
+	else
+		explain_judgement(ret_why, &judgement, host, about->port);
+	return judgement;
+}
+
+/* Where a badge may connect to: decided here as for who dials. */
+static int on_where(struct chan *chan, struct msg *msg)
+{
+	const struct msg_where *body = msg->body;
+	struct msg_decided decided = { .id = body->id, .ruling = RULING_UNUSABLE, .rule = NO_RULE };
+	struct explained why = { .text = "there is a NUL in the host's name" };
+	struct judgement judgement;
+	char host[LIMIT_HOST + 1];
+	uint32_t at = 0;
+
+	if (msg_tail_string(msg, &at, msg->tail_len, host, sizeof(host)) == 0) {
+		judgement = judge(connector_of(chan), &body->about, host, &why);
+		decided.ruling = judgement.ruling;
+		decided.rule = judgement.rule;
+	}
+	return chan_send(chan, MSG_DECIDED, &decided, why.text, strlen(why.text), NULL);
+}
+
 /* They are not sent again before they change: who has no memory for them ends, and is started again. */
 static int on_resolver(struct chan *chan, struct msg *msg)
 {
@@ -108,6 +175,7 @@ static chan_handler *const handlers[MSG_COUNT] = {
 	[MSG_RESOLVER_SAME] = on_resolver_same,
 	[MSG_DESTINATION_RULES] = on_destination_rules,
 	[MSG_DESTINATION_RULE] = on_destination_rule,
+	[MSG_WHERE] = on_where,
 };
 
 /* c-ares opens files when it makes a channel: see connector/nameserver.h. */

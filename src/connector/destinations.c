@@ -99,29 +99,81 @@ uint32_t destinations_rate(const struct destinations *destinations, uint32_t bad
 	return badge == 0 ? destinations->max_rate : 0;
 }
 
-bool reach_has_name(const struct reach *reach, const char *host, const char *name, uint16_t port)
+/* The first rule for a dial by this name, or NO_RULE. */
+static uint32_t find_name(const struct reach *reach, const char *host, uint16_t port)
+{
+	char plain[LIMIT_HOST + 1];
+
+	destination_plain_name(host, plain);
+	for (unsigned i = 0; i < reach->count; i++) {
+		if (destination_has_name(&reach->rules[i], plain, port))
+			return i;
+	}
+	return NO_RULE;
+}
+
+static bool is_same_name(const char *host, const char *name)
 {
 	char plain_host[LIMIT_HOST + 1], plain_name[LIMIT_HOST + 1];
 
-	destination_plain_name(host, plain_host);
-	destination_plain_name(name, plain_name);
-	for (unsigned i = 0; i < reach->count; i++) {
-		if (destination_has_name(&reach->rules[i], plain_host, port))
-			return strcmp(plain_host, plain_name) == 0;
-	}
-	return false;
+	return strcmp(destination_plain_name(host, plain_host),
+		      destination_plain_name(name, plain_name)) == 0;
 }
 
-bool reach_has_ranges(const struct reach *reach, uint16_t port)
+/* The first rule for this address, or NO_RULE. */
+static uint32_t find_address(const struct reach *reach, const struct address *address,
+			     uint16_t port)
+{
+	for (unsigned i = 0; i < reach->count; i++) {
+		if (destination_has_address(&reach->rules[i], address->family, address->bytes,
+					    port))
+			return i;
+	}
+	return NO_RULE;
+}
+
+/* The first range that is open at this port, or NO_RULE: with one a name is worth looking up. */
+static uint32_t find_range(const struct reach *reach, uint16_t port)
 {
 	for (unsigned i = 0; i < reach->count; i++) {
 		const struct destination *rule = &reach->rules[i];
 
 		if (rule->kind == DESTINATION_ADDRESS && port >= rule->port_low &&
 		    port <= rule->port_high)
-			return true;
+			return i;
 	}
-	return false;
+	return NO_RULE;
+}
+
+static struct judgement judge_name(const struct reach *reach, const char *host, const char *name,
+				   uint16_t port)
+{
+	uint32_t rule = find_name(reach, host, port), range = find_range(reach, port);
+	bool other = rule != NO_RULE && !is_same_name(host, name);
+
+	if (rule != NO_RULE && !other)
+		return (struct judgement){ .ruling = reach->has_private ? RULING_ALLOWED
+									 : RULING_BY_NAME,
+					   .rule = rule, .by_name = true };
+	if (range != NO_RULE)
+		return (struct judgement){ .ruling = RULING_BY_ADDRESS, .rule = range };
+	return (struct judgement){ .ruling = RULING_REFUSED, .rule = NO_RULE,
+				   .other_name = other };
+}
+
+struct judgement reach_judge(const struct reach *reach, const struct address *address,
+			     const char *host, const char *name, uint16_t port)
+{
+	struct judgement judgement = { .ruling = RULING_ALLOWED, .rule = NO_RULE };
+
+	if (!reach)
+		return judgement;
+	if (!address)
+		return judge_name(reach, host, name, port);
+	judgement.rule = find_address(reach, address, port);
+	if (judgement.rule == NO_RULE)
+		judgement.ruling = RULING_REFUSED;
+	return judgement;
 }
 
 bool reach_has_address(const struct reach *reach, const struct address *address, uint16_t port,
@@ -130,12 +182,7 @@ bool reach_has_address(const struct reach *reach, const struct address *address,
 	if (by_name &&
 	    (reach->has_private || !destination_is_private(address->family, address->bytes)))
 		return true;
-	for (unsigned i = 0; i < reach->count; i++) {
-		if (destination_has_address(&reach->rules[i], address->family, address->bytes,
-					    port))
-			return true;
-	}
-	return false;
+	return find_address(reach, address, port) != NO_RULE;
 }
 
 bool reach_has_connection(const struct reach *reach, const char *host, const char *name,
@@ -144,7 +191,7 @@ bool reach_has_connection(const struct reach *reach, const char *host, const cha
 	struct address same;
 	const char *why;
 	bool by_name = address_of_host(host, &same, &why) == HOST_NAME &&
-		       reach_has_name(reach, host, name, port);
+		       find_name(reach, host, port) != NO_RULE && is_same_name(host, name);
 
 	return reach_has_address(reach, address, port, by_name);
 }

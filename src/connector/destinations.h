@@ -53,11 +53,20 @@ int destinations_find(const struct destinations *destinations, uint32_t badge,
 /* How many sessions of a user with this badge may begin in a second; 0: any number. */
 uint32_t destinations_rate(const struct destinations *destinations, uint32_t badge);
 
-/* Whether HOST, which is to be verified as NAME, may be dialled by name. */
-bool reach_has_name(const struct reach *reach, const char *host, const char *name, uint16_t port);
+/* What is known before anything is looked up. */
+struct judgement {
+	enum ruling ruling;
+	uint32_t rule;   /* which one decided, counted from 0; NO_RULE: none did */
+	bool by_name;    /* addresses are dialled for the sake of its name */
+	bool other_name; /* it is refused because of the name to be verified */
+};
 
-/* Whether some range is open at this port: then a name is worth looking up. */
-bool reach_has_ranges(const struct reach *reach, uint16_t port);
+/*
+ * May HOST be dialled, which is to be verified as NAME?  ADDRESS is what it means, NULL if it is a name;
+ * REACH is NULL for who may connect to everywhere.
+ */
+struct judgement reach_judge(const struct reach *reach, const struct address *address,
+			     const char *host, const char *name, uint16_t port);
 
 /* Whether this address may be dialled; BY_NAME: for the sake of a name that may. */
 bool reach_has_address(const struct reach *reach, const struct address *address, uint16_t port,

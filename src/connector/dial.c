@@ -107,9 +107,7 @@ static void fail_policy(struct dial *dial, const struct reach *reach, const char
 {
 	struct explained why;
 
-	explain_as(&why, TLSB_E_POLICY,
-		   "destinations: badge %s may not connect to %.100s port %u%s",
-		   reach ? reach->name : "that has gone", dial->host, dial->port, what);
+	explain_policy(&why, reach ? reach->name : NULL, dial->host, dial->port, what);
 	dial_fail(dial, &why);
 }
 
@@ -128,27 +126,20 @@ static void fail_refused(struct dial *dial)
 /* Before anything is looked up or sent.  Returns whether the dial goes on. */
 static bool may_begin(struct dial *dial, enum host_kind kind, const struct address *address)
 {
+	struct judgement judgement;
 	const struct reach *reach;
-	bool may;
 
 	if (find_reach(dial, &reach) < 0) {
 		fail_policy(dial, NULL, "");
 		return false;
 	}
-	if (!reach)
+	judgement = reach_judge(reach, kind == HOST_ADDRESS ? address : NULL, dial->host,
+				dial->name, dial->port);
+	dial->by_name = judgement.by_name;
+	if (judgement.ruling != RULING_REFUSED)
 		return true;
-	if (kind == HOST_ADDRESS) {
-		may = reach_has_address(reach, address, dial->port, false);
-	} else {
-		dial->by_name = reach_has_name(reach, dial->host, dial->name, dial->port);
-		may = dial->by_name || reach_has_ranges(reach, dial->port);
-	}
-	if (may)
-		return true;
-	if (kind == HOST_NAME && reach_has_name(reach, dial->host, dial->host, dial->port))
-		fail_policy(dial, reach, " when another name is to be verified");
-	else
-		fail_policy(dial, reach, "");
+	fail_policy(dial, reach,
+		    judgement.other_name ? " when another name is to be verified" : "");
 	return false;
 }
 

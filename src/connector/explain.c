@@ -147,6 +147,13 @@ void explain_deadline(struct explained *ret, const char *host, uint16_t port, un
 	}
 }
 
+void explain_policy(struct explained *ret, const char *badge, const char *host, uint16_t port,
+		    const char *what)
+{
+	explain_as(ret, TLSB_E_POLICY, "destinations: badge %s may not connect to %.*s port %u%s",
+		   badge ? badge : "that has gone", HOST_SHOWN, host, port, what);
+}
+
 void explain_as(struct explained *ret, enum tlsb_error error, const char *format, ...)
 {
 	va_list ap;

@@ -24,6 +24,10 @@ void explain_failures(struct explained *ret, const char *host, uint16_t port,
 void explain_deadline(struct explained *ret, const char *host, uint16_t port, unsigned ms,
 		      const struct eyeballs *eyeballs, const struct lookup *lookup);
 
+/* It is not among the destinations of BADGE, NULL: one that has gone.  WHAT: the end of the sentence. */
+void explain_policy(struct explained *ret, const char *badge, const char *host, uint16_t port,
+		    const char *what);
+
 /* Anything else. */
 void explain_as(struct explained *ret, enum tlsb_error error, const char *format, ...)
 	printf_(3, 4);

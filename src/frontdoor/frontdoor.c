@@ -1,11 +1,14 @@
 #include "frontdoor/frontdoor.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "frontdoor/badge.h"
 #include "frontdoor/caller.h"
+#include "frontdoor/cgroup.h"
 #include "frontdoor/door.h"
 #include "frontdoor/waiting.h"
 #include "wire/errors.h"
@@ -149,6 +152,54 @@ static int on_peer_none(struct chan *chan, struct msg *msg)
 	return waiting_on_answer(frontdoor_of(chan), body->id, -1, body->error);
 }
 
+/* The file of a process that somebody asks about: hostile as every client's. */
+static char *claimed_cgroup(const struct msg *msg, size_t groups, char **ret_path)
+{
+	size_t len = msg->tail_len - groups;
+	char *text = len > 0 ? strndup(msg->tail + groups, len) : NULL;
+
+	*ret_path = text ? cgroup_path(text) : NULL;
+	return text;
+}
+
+static enum ruling ruling_of(int r)
+{
+	if (r == -EAGAIN)
+		return RULING_UNDECIDED;
+	return r == 0 ? RULING_ALLOWED : RULING_REFUSED;
+}
+
+/* Who would have which badge: decided here as for who connects. */
+static int on_who(struct chan *chan, struct msg *msg)
+{
+	const struct msg_who *body = msg->body;
+	const size_t groups = body->about.group_count * sizeof(gid_t);
+	struct rules_choice choice = { .badge = 0 };
+	char *text, *path;
+	int r;
+
+	if (groups > msg->tail_len)
+		return -EBADMSG;
+	text = claimed_cgroup(msg, groups, &path);
+	r = rules_explain(&frontdoor_of(chan)->rules,
+			  &(struct rules_claims){
+				  .peer = { .uid = body->about.uid, .gid = body->about.gid },
+				  .groups = msg->tail,
+				  .group_count = body->about.group_count,
+				  .cgroup = path,
+			  },
+			  body->about.badge, &choice);
+	free(text);
+	if (r == -ENOMEM)
+		return 0; /* no answer is one, too */
+	return chan_send_body(chan, MSG_DECIDED,
+			      &(struct msg_decided){ .id = body->id,
+						     .ruling = ruling_of(r),
+						     .badge = choice.badge,
+						     .rule = choice.rule,
+						     .match = choice.match });
+}
+
 static int on_drain(struct chan *chan, struct msg *msg unused_)
 {
 	struct frontdoor *frontdoor = frontdoor_of(chan);
@@ -168,6 +219,7 @@ static chan_handler *const handlers[MSG_COUNT] = {
 	[MSG_WORKER_NONE] = on_worker_none,
 	[MSG_PEER] = on_peer,
 	[MSG_PEER_NONE] = on_peer_none,
+	[MSG_WHO] = on_who,
 	[MSG_DRAIN] = on_drain,
 };
 

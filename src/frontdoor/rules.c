@@ -154,43 +154,68 @@ static int matches(const struct conf_match *match, const char *unit, struct call
 	}
 }
 
-/* 1: the rule is for him.  0: not.  -errno: then no later rule may be, either. */
-static int applies(const struct rule *rule, struct caller *caller)
+/* 1: the rule is for him, for *ret_match.  0: not.  -errno: then no later rule may be, either. */
+static int applies(const struct rule *rule, struct caller *caller, uint32_t *ret_match)
 {
 	const char *unit = rule->units;
-	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < rule->match_count; i++) {
-		r = matches(&rule->matches[i], unit, caller);
+	for (unsigned i = 0; i < rule->match_count; i++) {
+		int r = matches(&rule->matches[i], unit, caller);
+
+		*ret_match = i;
+		if (r != 0)
+			return r;
 		if (rule->matches[i].kind == MATCH_UNIT)
 			unit += strlen(unit) + 1;
 	}
-	return r;
+	return 0;
+}
+
+/* The first rule that is for him; if ONLY is a badge's number, that one's is the first and the last. */
+static int find(const struct rules *rules, struct caller *caller, uint32_t only,
+		struct rules_choice *ret)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < rules->count; i++) {
+		if (only != 0 && rules->list[i].badge != only)
+			continue;
+		ret->badge = rules->list[i].badge;
+		ret->rule = i;
+		r = applies(&rules->list[i], caller, &ret->match);
+	}
+	free(caller->groups.many);
+	if (r < 0)
+		return r;
+	return r == 0 ? -EACCES : 0;
+}
+
+int rules_explain(const struct rules *rules, const struct rules_claims *claims, uint32_t only,
+		  struct rules_choice *ret)
+{
+	struct caller caller = { .fd = -1, .peer = &claims->peer, .cgroup = claims->cgroup };
+
+	if (claims->group_count > FEW_GROUPS) {
+		caller.groups.many = calloc(claims->group_count, sizeof(gid_t));
+		if (!caller.groups.many)
+			return -ENOMEM;
+	}
+	caller.groups.list = caller.groups.many ? caller.groups.many : caller.groups.few;
+	caller.groups.count = claims->group_count;
+	memcpy(caller.groups.list, claims->groups, claims->group_count * sizeof(gid_t));
+	return find(rules, &caller, only, ret);
 }
 
 int rules_find(const struct rules *rules, int fd, const struct ucred *peer, const char *cgroup,
 	       uint32_t *ret_badge)
 {
 	struct caller caller = { .fd = fd, .peer = peer, .cgroup = cgroup };
-	unsigned i;
-	int r = 0;
+	struct rules_choice choice = { .badge = 0 };
+	int r = rules->count > 0 ? find(rules, &caller, 0, &choice) : 0;
 
-	if (rules->count == 0) {
-		*ret_badge = 0;
-		return 0;
-	}
-	for (i = 0; i < rules->count; i++) {
-		r = applies(&rules->list[i], &caller);
-		if (r != 0)
-			break;
-	}
-	free(caller.groups.many);
-	if (r < 0)
-		return r;
 	if (r == 0)
-		return -EACCES;
-	*ret_badge = rules->list[i].badge;
-	return 0;
+		*ret_badge = choice.badge;
+	return r;
 }
 
 const struct rule *rules_of(const struct rules *rules, uint32_t badge)

@@ -50,6 +50,26 @@ static inline bool rules_are_complete(const struct rules *rules)
 int rules_find(const struct rules *rules, int fd, const struct ucred *peer, const char *cgroup,
 	       uint32_t *ret_badge);
 
+/* What somebody says of a program that has not connected. */
+struct rules_claims {
+	struct ucred peer;
+	const void *groups; /* gid_t each, aligned or not */
+	unsigned group_count;
+	const char *cgroup; /* NULL: not known */
+};
+
+/* What was decided, and what decided it. */
+struct rules_choice {
+	uint32_t badge, rule, match; /* the number; which rule, and which match of it, counted from 0 */
+};
+
+/*
+ * Which badge it would have, decided as by rules_find().  ONLY: if not 0, only that badge is looked at.
+ * 0 and *ret.  -EACCES: none.  -EAGAIN: that depends on its cgroup, for the first time at *ret.  -ENOMEM.
+ */
+int rules_explain(const struct rules *rules, const struct rules_claims *claims, uint32_t only,
+		  struct rules_choice *ret);
+
 /* The rule of this badge, or NULL. */
 const struct rule *rules_of(const struct rules *rules, uint32_t badge);
 

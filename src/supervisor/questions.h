@@ -15,6 +15,8 @@
 #include <event2/event.h>
 #include <sys/queue.h>
 
+#include "base/macros.h"
+#include "tlsbroker.h"
 #include "wire/chan.h"
 
 struct worker;
@@ -24,8 +26,9 @@ struct supervisor;
 struct question {
 	LIST_ENTRY(question) next;
 	uint64_t id, tag;         /* ours; the asker's */
-	uint32_t asker, answerer; /* numbers of workers */
-	uint32_t what;            /* enum ask_kind */
+	uint32_t asker, answerer; /* numbers of workers; 0: frontdoor or connector */
+	uint32_t what;            /* enum ask_kind, or explain_kind */
+	uint32_t badge;           /* that is asked about, of EXPLAIN_WHERE */
 	unsigned rows;            /* so many more may come */
 	uint64_t since_ms;
 };
@@ -41,6 +44,37 @@ void questions_deinit(struct questions *questions);
 
 /* A worker is over: who waits for its answer waits for nothing. */
 void questions_forget(struct supervisor *supervisor, const struct worker *worker);
+
+/* Somebody who waits for an answer. */
+struct questioner {
+	struct supervisor *supervisor;
+	struct worker *worker;
+	uint64_t tag;
+};
+
+/* A part of the answer; its end. */
+void questions_send_row(const struct questioner *asker, const struct row *row, const char *tail,
+			size_t len);
+void questions_end(const struct questioner *asker, enum tlsb_error error, const char *format, ...)
+	printf_(3, 4);
+
+bool questions_is_admin(const struct questioner *asker);
+
+/* False, and the asker has heard so, when that is for administrators. */
+bool questions_needs_admin(const struct questioner *asker, const char *what);
+
+/* A new question, that this worker is to answer, or a role: 0.  NULL, and the asker has heard why. */
+struct question *questions_new(const struct questioner *asker, uint32_t answerer, uint32_t what);
+
+/* The one with this id, or NULL: it has been given up. */
+struct question *questions_find(const struct questions *questions, uint64_t id);
+
+/* Who asked it.  False: it has gone. */
+bool questions_find_asker(struct supervisor *supervisor, const struct question *question,
+			  struct questioner *ret);
+
+/* It has been answered. */
+void questions_drop(struct question *question);
 
 /* From workers. */
 chan_handler questions_on_question, questions_on_row;

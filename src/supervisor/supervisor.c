@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "supervisor/explain.h"
 #include "supervisor/notify.h"
 #include "supervisor/peers.h"
 #include "supervisor/rolelog.h"
@@ -24,6 +25,8 @@ chan_handler *const supervisor_handlers[MSG_COUNT] = {
 	[MSG_STATUS_ASK] = status_on_ask,
 	[MSG_QUESTION] = questions_on_question,
 	[MSG_SESSION_ROW] = questions_on_row,
+	[MSG_INQUIRY] = explain_on_inquiry,
+	[MSG_DECIDED] = explain_on_decided,
 	[MSG_CONNECTOR_WANTED] = workers_on_connector_wanted,
 	[MSG_KEYHOLDER_WANTED] = workers_on_keyholder_wanted,
 	[MSG_PEER_WANTED] = peers_on_wanted,
@@ -137,6 +140,7 @@ static int reload(struct supervisor *supervisor, struct conf_errors *errors)
 		policy_send_frontdoor(&supervisor->policy, &supervisor->frontdoor.process->chan);
 	supervisor_send_keys(supervisor);
 	workers_send_policy(&supervisor->workers);
+	explain_reloaded(supervisor);
 	policy_log_trust(&supervisor->policy);
 	renewal_begin(supervisor);
 	return 0;

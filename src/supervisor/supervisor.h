@@ -9,6 +9,7 @@
  *   workers.c     one for each user, and a spare; wishes.c gives them out, badge.c says whose
  *   process.c     any one process; spawn.c forks and execs it; rolelog.c what it has to say
  *   questions.c   what administrators and users ask for; status.c what everybody may know
+ *   explain.c     why somebody may do what
  *   policy.c      the configuration, and each role's slice of it
  *   renewal.c     files that changed meanwhile; watch.c notices
  *   trustfile.c, identityfiles.c, resolver.c, peers.c   what the roles need of files

@@ -174,6 +174,10 @@
 /* Sessions in one part of a list of them: a list is asked for part by part, so that no queue grows. */
 #define LIMIT_LIST 32
 
+/* Of a program that is asked about: with more its rules are compared for too long, or it is no message. */
+#define LIMIT_INQUIRY_GROUPS 1024
+#define LIMIT_INQUIRY_CGROUP (LIMIT_TAIL - 4 * LIMIT_INQUIRY_GROUPS)
+
 /* Questions of one worker that others have not answered yet, and how long they may take. */
 #define LIMIT_QUESTIONS_OPEN 8
 #define LIMIT_ANSWER_MS      1000

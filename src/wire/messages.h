@@ -315,6 +315,7 @@ enum row_kind {
 	ROW_BADGE = 6,   /* badge, uid if it is that user's own, state: is it admin; value: workers,
 	                    clients, sessions; tail: its name */
 	ROW_TEXT = 7,    /* tail: an error of ASK_RELOAD */
+	ROW_RULE = 8,    /* of EXPLAIN: badge; tail: a setting, where it stands ("file:line"; "-"), its word */
 };
 
 /*
@@ -351,6 +352,65 @@ enum ask_kind {
 	ASK_KILL = 2,     /* SESSION of WORKER */
 	ASK_BADGES = 3,
 	ASK_RELOAD = 4,
+};
+
+/* Of EXPLAIN; none of them is an enum ask_kind. */
+enum explain_kind {
+	EXPLAIN_MYSELF = 17, /* who asks: why it has the badge that it has */
+	EXPLAIN_WHO = 18,    /* somebody: which badge */
+	EXPLAIN_WHERE = 19,  /* that badge: may it connect to there, and with what in force? */
+};
+
+/*
+ * What is asked about.  With EXPLAIN_WHERE: badge, port, and tail: the host.  Else uid, gid, and tail: so
+ * many groups, 4 bytes each, then the text of /proc/PID/cgroup; none of it: not known.
+ */
+struct inquiry {
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t badge;
+	uint16_t port;
+	uint16_t group_count;
+};
+
+/* In ROW_END of EXPLAIN: value[1]. */
+enum ruling {
+	RULING_ALLOWED = 1,
+	RULING_BY_NAME = 2,    /* a name: to all of its addresses that are not private, or that a rule has */
+	RULING_BY_ADDRESS = 3, /* a name: to those of its addresses that a rule has */
+	RULING_REFUSED = 4,
+	RULING_UNUSABLE = 5,   /* it is neither a name nor an address */
+	RULING_UNDECIDED = 6,  /* its unit is not known, and a rule asks for it */
+};
+
+#define NO_RULE UINT32_MAX
+
+struct msg_inquiry {
+	uint64_t tag; /* comes back in the STATUS_ROWs that answer it */
+	struct inquiry about;
+	uint32_t what; /* enum explain_kind */
+	uint32_t reserved;
+};
+
+/* tail: as EXPLAIN's.  BADGE is 0, or the one whose rule is to be looked at alone. */
+struct msg_who {
+	uint64_t id; /* comes back in DECIDED */
+	struct inquiry about;
+};
+
+/* tail: the host. */
+struct msg_where {
+	uint64_t id;
+	struct inquiry about;
+};
+
+/* tail: a text for a person. */
+struct msg_decided {
+	uint64_t id;
+	uint32_t ruling;  /* enum ruling */
+	uint32_t badge;   /* of WHO: its number */
+	uint32_t rule;    /* of WHO: which badge; of WHERE: which destination; from 0 on, or NO_RULE */
+	uint32_t match;   /* of WHO: which of the badge's */
 };
 
 /* Who asks is whoever has the badge of the worker's channel. */
@@ -414,6 +474,13 @@ struct msg_ask {
 	uint32_t what; /* enum ask_kind */
 	uint32_t worker;
 	uint64_t session;
+};
+
+/* tail: see struct inquiry. */
+struct msg_explain {
+	struct inquiry about;
+	uint32_t what; /* enum explain_kind */
+	uint32_t reserved;
 };
 
 /* tail: the next bytes of the program's own CA certificates. */

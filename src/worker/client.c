@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "tlsbroker.h"
+#include "wire/inquiry.h"
 #include "worker/listing.h"
 #include "worker/session.h"
 #include "worker/state.h"
@@ -224,6 +225,22 @@ static int on_ask(struct chan *chan, struct msg *msg)
 	return 0;
 }
 
+static int on_explain(struct chan *chan, struct msg *msg)
+{
+	const struct msg_explain *body = msg->body;
+	struct client *client = chan->owner;
+	struct msg_inquiry inquiry = { .what = body->what, .about = body->about };
+
+	if (client->status_tag != 0)
+		return -EALREADY; /* one question at a time */
+	if (!inquiry_is_good(&body->about, body->what, msg->tail_len))
+		return -EBADMSG;
+	inquiry.tag = client->status_tag = ++client->worker->status_tags;
+	chan_send(&client->worker->child->supervisor, MSG_INQUIRY, &inquiry, msg->tail,
+		  msg->tail_len, NULL);
+	return 0;
+}
+
 static void on_drained(struct chan *chan)
 {
 	struct client *client = chan->owner;
@@ -257,6 +274,7 @@ chan_handler *const client_handlers[CLIENT_MSG_COUNT] = {
 	[CLIENT_MSG_SESSION] = on_session,
 	[CLIENT_MSG_STATUS] = on_status,
 	[CLIENT_MSG_ASK] = on_ask,
+	[CLIENT_MSG_EXPLAIN] = on_explain,
 	[CLIENT_MSG_CA] = session_on_ca,
 	[CLIENT_MSG_CONNECT] = session_on_connect,
 	[CLIENT_MSG_BELL] = session_on_bell,

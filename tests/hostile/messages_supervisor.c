@@ -185,6 +185,13 @@ static bool make(struct mutant *mutant, const struct msg_context *ctx, uint32_t 
 	const struct msg_log body = { .level = LOG_L_INFO };
 	const struct msg_question question = { .tag = ask.tag, .what = testing_random(seed) % 6,
 					       .worker = testing_random(seed) % 4, .session = 1 };
+	const struct msg_inquiry inquiry = {
+		.tag = ask.tag, .what = EXPLAIN_MYSELF - 1 + testing_random(seed) % 5,
+		.about = { .uid = testing_random(seed) % 2, .badge = testing_random(seed) % 2,
+			   .port = testing_random(seed) % 2, .group_count = testing_random(seed) % 3 },
+	};
+	const struct msg_decided decided = { .id = testing_random(seed) % 4,
+					     .ruling = testing_random(seed) % 8 };
 	const struct msg_session_row row = { .id = testing_random(seed) % 4,
 					     .row.kind = testing_random(seed) % 2 ? ROW_LISTED
 										  : ROW_END };
@@ -199,6 +206,10 @@ static bool make(struct mutant *mutant, const struct msg_context *ctx, uint32_t 
 		mutant_init(mutant, ctx, type, &ask, NULL, 0);
 	else if (type == MSG_QUESTION)
 		mutant_init(mutant, ctx, type, &question, NULL, 0);
+	else if (type == MSG_INQUIRY)
+		mutant_init(mutant, ctx, type, &inquiry, "12345678", testing_random(seed) % 9);
+	else if (type == MSG_DECIDED)
+		mutant_init(mutant, ctx, type, &decided, "because", 7);
 	else if (type == MSG_SESSION_ROW)
 		mutant_init(mutant, ctx, type, &row, "h:1", 4);
 	else
@@ -215,11 +226,26 @@ static bool is_in_its_power(const struct mutant *mutant)
 	return (type == MSG_WORKER_WANTED || type == MSG_WORKER_RETIRE) && body->uid == GOOD_UID;
 }
 
+/* Do its numbers agree with its tail? */
+static bool adds_up(const struct mutant *mutant)
+{
+	const struct msg_inquiry *body = (const void *)(mutant->bytes + 8);
+	const struct inquiry *about = &body->about;
+	size_t tail = mutant->len - 8 - sizeof(*body);
+
+	if (body->what == EXPLAIN_WHERE)
+		return about->port && tail >= 1 && tail <= 253 && !about->uid && !about->gid &&
+		       !about->group_count;
+	return !about->port && !about->badge && about->group_count <= 1024 &&
+	       about->group_count * 4ul <= tail && tail - about->group_count * 4ul <= 12288;
+}
+
 /* -1: the log's text decides, which other tests judge (supervisor_logline). */
 static int judge(const struct mutant *mutant, const struct taken *taken)
 {
 	const struct msg_status_ask *ask = (const void *)(mutant->bytes + 8);
 	const struct msg_session_row *row = (const void *)(mutant->bytes + 8);
+	const struct msg_decided *decided = (const void *)(mutant->bytes + 8);
 	enum msg_rule rule = mutant_rule(mutant);
 
 	if (rule != RULE_NONE || mutant_is_end(mutant))
@@ -234,6 +260,11 @@ static int judge(const struct mutant *mutant, const struct taken *taken)
 	case MSG_SESSION_ROW: /* nobody has asked: that alone is no crime */
 		return row->row.kind == ROW_LISTED || row->row.kind == ROW_END ? RULE_NONE
 									       : RULE_CONTENT;
+	case MSG_INQUIRY:
+		return taken->worker.state == ROW_STATE_RUNNING && adds_up(mutant) ? RULE_NONE
+										    : RULE_CONTENT;
+	case MSG_DECIDED: /* nobody has asked: that alone is no crime */
+		return decided->ruling >= 1 && decided->ruling <= 6 ? RULE_NONE : RULE_CONTENT;
 	case MSG_QUESTION:
 	case MSG_CONNECTOR_WANTED:
 	case MSG_KEYHOLDER_WANTED:

@@ -20,6 +20,7 @@ struct attacker {
 	bool end, odd;
 	size_t tail_len;
 	struct msg_hello hello;
+	struct msg_explain explain;
 	char text[160];
 };
 
@@ -73,6 +74,11 @@ static bool make_clients(struct mutant *mutant, const struct msg_context *ctx, u
 	const struct msg_hello hello = { PROTOCOL_MAGIC, PROTOCOL_VERSION };
 	const struct msg_connect connect = { .deadline_ms = 20000, .port = 443, .host_len = 14,
 					     .name_len = 14, .alpn_len = 2, .ciphers_len = 22 };
+	const struct msg_explain explain = {
+		.about = { .badge = testing_random(seed) % 2, .port = testing_random(seed) % 2,
+			   .group_count = testing_random(seed) % 3 },
+		.what = EXPLAIN_MYSELF - 1 + testing_random(seed) % 5,
+	};
 	static const char tail[] = "server.exampleserver.exampleh2TLS_AES_128_GCM_SHA256";
 
 	if (testing_random(seed) % 8 == 0)
@@ -81,6 +87,8 @@ static bool make_clients(struct mutant *mutant, const struct msg_context *ctx, u
 		mutant_init(mutant, ctx, type, &hello, NULL, 0);
 	else if (type == CLIENT_MSG_CONNECT)
 		mutant_init(mutant, ctx, type, &connect, tail, sizeof(tail) - 1);
+	else if (type == CLIENT_MSG_EXPLAIN)
+		mutant_init(mutant, ctx, type, &explain, tail, testing_random(seed) % 9);
 	else if (type == CLIENT_MSG_CA)
 		mutant_init(mutant, ctx, type, NULL, "-----BEGIN CERTIFICATE-----", 27);
 	else
@@ -102,8 +110,22 @@ static void attacker_attacks(struct scene *scene, struct attacker *attacker, str
 	if (attacker->rule == RULE_NONE)
 		attacker->tail_len -= 8 + client_messages.rows[attacker->type].body;
 	memcpy(&attacker->hello, mutant->bytes + 8, sizeof(attacker->hello));
+	memcpy(&attacker->explain, mutant->bytes + 8, sizeof(attacker->explain));
 	snprintf(attacker->text, sizeof(attacker->text), "%s", mutant_text(mutant));
 	dispatch(scene, attacker_fd(attacker), mutant);
+}
+
+/* Do an EXPLAIN's numbers agree with its tail? */
+static bool adds_up(const struct attacker *attacker)
+{
+	const struct inquiry *about = &attacker->explain.about;
+	size_t tail = attacker->tail_len;
+
+	if (attacker->explain.what == EXPLAIN_WHERE)
+		return about->port && tail >= 1 && tail <= 253 && !about->uid && !about->gid &&
+		       !about->group_count;
+	return !about->port && !about->badge && about->group_count <= 1024 &&
+	       about->group_count * 4ul <= tail && tail - about->group_count * 4ul <= 12288;
 }
 
 /* What the table lets through: does the handler, too?  A CONNECT's end says so itself. */
@@ -113,6 +135,8 @@ static enum msg_rule judge_content(const struct attacker *attacker)
 	case CLIENT_MSG_LIFELINE:
 	case CLIENT_MSG_SESSION:
 		return attacker->odd ? RULE_CONTENT : RULE_NONE;
+	case CLIENT_MSG_EXPLAIN:
+		return adds_up(attacker) ? RULE_NONE : RULE_CONTENT;
 	case CLIENT_MSG_CA:
 		return attacker->tail_len == 0 ? RULE_CONTENT : RULE_NONE;
 	case CLIENT_MSG_CONNECT:

@@ -529,6 +529,91 @@ static void rules_that_make_no_sense_are_refused(void **state unused_)
 	destinations_deinit(&destinations);
 }
 
+/* ---- what would be ---- */
+
+/* HOST as it came from a program, LEN bytes. */
+static uint32_t ask_where(struct rig *rig, uint32_t badge, const char *host, size_t len,
+			  uint16_t port, struct msg_decided *ret)
+{
+	const struct msg_context ctx = { &internal_messages, ROLE_SUPERVISOR, ROLE_CONNECTOR, RUN };
+	const struct msg_where body = { .id = 9, .about = { .badge = badge, .port = port } };
+	enum msg_rule rule;
+	union msg_buffer buf;
+	struct msg msg;
+
+	assert_int_equal(msg_send(rig->supervisor, &internal_messages, MSG_WHERE, &body, host, len,
+				  NULL), 0);
+	event_base_loop(rig->child.base, EVLOOP_NONBLOCK);
+	assert_int_equal(msg_recv(rig->supervisor, &ctx, &buf, &msg, &rule), 1);
+	assert_int_equal(msg.type, MSG_DECIDED);
+	memcpy(ret, msg.body, sizeof(*ret));
+	assert_int_equal(ret->id, 9);
+	assert_true(msg.tail_len > 0);
+	return ret->ruling;
+}
+
+static void would(struct rig *rig, uint32_t badge, const char *host, uint16_t port,
+		  enum ruling ruling, uint32_t rule)
+{
+	struct msg_decided decided;
+
+	ask_where(rig, badge, host, strlen(host), port, &decided);
+	if (decided.ruling != ruling || decided.rule != rule)
+		fail_msg("%s:%u: ruling %u by rule %u", host, port, decided.ruling, decided.rule);
+}
+
+static void what_would_be_is_said_beforehand(void **state unused_)
+{
+	struct rig rig;
+
+	rig_init(&rig);
+	rig_files(&rig, HOSTS, "");
+	would(&rig, 0, "api.example", 443, RULING_ALLOWED, NO_RULE);
+	would(&rig, BADGE, "api.example", 443, RULING_REFUSED, NO_RULE); /* not known yet */
+	give_rules(&rig, DESTINATION_RESTRICTED,
+		   RULES("api.example:443", "*.internal:443", "10.0.0.0/8:1-79", "10.1.0.0/16:79"));
+	would(&rig, BADGE, "API.example.", 443, RULING_BY_NAME, 0);
+	would(&rig, BADGE, "db.internal", 443, RULING_BY_NAME, 1);
+	would(&rig, BADGE, "evil.example", 443, RULING_REFUSED, NO_RULE);
+	would(&rig, BADGE, "evil.example", 79, RULING_BY_ADDRESS, 2);
+	would(&rig, BADGE, "10.1.2.3", 79, RULING_ALLOWED, 2);
+	would(&rig, BADGE, "::ffff:10.1.2.3", 79, RULING_ALLOWED, 2);
+	would(&rig, BADGE, "10.1.2.3", 80, RULING_REFUSED, NO_RULE);
+	would(&rig, BADGE, "11.1.2.3", 79, RULING_REFUSED, NO_RULE);
+	would(&rig, BADGE, "0177.0.0.1", 79, RULING_UNUSABLE, NO_RULE);
+	would(&rig, BADGE, "a..b", 79, RULING_UNUSABLE, NO_RULE);
+	would(&rig, 99, "10.1.2.3", 79, RULING_REFUSED, NO_RULE);
+	give_rules(&rig, DESTINATION_RESTRICTED | DESTINATION_MAY_BE_PRIVATE, RULES("api.example:443"));
+	would(&rig, BADGE, "api.example", 443, RULING_ALLOWED, 0);
+	give_rules(&rig, 0, RULES(NULL));
+	would(&rig, BADGE, "10.1.2.3", 79, RULING_ALLOWED, NO_RULE);
+	rig_deinit(&rig);
+}
+
+/* Whatever a program has written. */
+static void where_may_be_anything(void **state unused_)
+{
+	struct msg_decided decided;
+	uint64_t seed = 7;
+	struct rig rig;
+	char host[LIMIT_HOST];
+
+	rig_init(&rig);
+	rig_files(&rig, HOSTS, "");
+	give_rules(&rig, DESTINATION_RESTRICTED, RULES("*:443", "10.0.0.0/8:443"));
+	for (unsigned i = 0; i < 5000; i++) {
+		size_t len = testing_random(&seed) % (i % 2 ? 12 : LIMIT_HOST) + 1;
+
+		for (size_t j = 0; j < len; j++)
+			host[j] = i % 3 ? "1.a:x[%\0"[testing_random(&seed) % 8]
+					: (char)testing_random(&seed);
+		ask_where(&rig, BADGE, host, len, 443, &decided);
+		assert_in_range(decided.ruling, RULING_ALLOWED, RULING_UNUSABLE);
+		assert_true(!memchr(host, '\0', len) || decided.ruling == RULING_UNUSABLE);
+	}
+	rig_deinit(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -544,6 +629,8 @@ int main(void)
 		TEST(connections_are_judged_by_todays_rules),
 		TEST(a_dial_under_way_is_judged_by_the_new_rules),
 		TEST(who_is_not_known_reaches_nothing),
+		TEST(what_would_be_is_said_beforehand),
+		TEST(where_may_be_anything),
 		TEST(dials_that_make_no_sense_end_the_channel),
 		TEST(rules_that_make_no_sense_are_refused),
 	};

@@ -7,6 +7,8 @@
 
 #include "frontdoor/rules.h"
 
+#define FEW_GROUPS 64
+
 struct given {
 	const char *name;
 	uint32_t badge, max_connections;
@@ -164,6 +166,88 @@ static void supplementary_groups_count(void **state unused_)
 	assert_int_equal(rules_find(&rules, -1, &peer, NULL, &badge), -EBADF);
 }
 
+/* What is said of somebody is judged as what the kernel says of who connects. */
+static void claims_are_decided_as_connections_are(void **state unused_)
+{
+	static char units[] = "a.service\0b.service";
+	struct rule list[] = {
+		{ .badge = 3, .match_count = 2,
+		  .matches = { { MATCH_UID, 7 }, { MATCH_GID, 500 } } },
+		{ .badge = 4, .match_count = 2, .units = units,
+		  .matches = { { MATCH_UNIT, 0 }, { MATCH_UNIT, 0 } } },
+		{ .badge = 5, .match_count = 1, .matches = { { MATCH_ANY, 0 } } },
+	};
+	const struct rules rules = { .list = list, .count = 3 };
+	uint32_t groups[FEW_GROUPS + 2] = { 1, 2, 3 };
+	struct rules_claims claims = { .peer = { .uid = 7, .gid = 9 }, .groups = groups };
+	struct rules_choice choice;
+
+	assert_int_equal(rules_explain(&rules, &claims, 0, &choice), 0);
+	assert_true(choice.badge == 3 && choice.rule == 0 && choice.match == 0);
+	claims.peer.uid = 8;
+	assert_int_equal(rules_explain(&rules, &claims, 0, &choice), -EAGAIN);
+	assert_true(choice.badge == 4 && choice.rule == 1 && choice.match == 0);
+	claims.cgroup = "/system.slice/b.service";
+	assert_int_equal(rules_explain(&rules, &claims, 0, &choice), 0);
+	assert_true(choice.badge == 4 && choice.rule == 1 && choice.match == 1);
+	claims.cgroup = "/system.slice/c.service/b.service";
+	assert_int_equal(rules_explain(&rules, &claims, 0, &choice), 0);
+	assert_true(choice.badge == 5 && choice.rule == 2 && choice.match == 0);
+	/* Only one badge is of interest. */
+	assert_int_equal(rules_explain(&rules, &claims, 3, &choice), -EACCES);
+	assert_int_equal(rules_explain(&rules, &claims, 99, &choice), -EACCES);
+	/* Few groups, and many. */
+	groups[2] = 500;
+	claims.group_count = 2;
+	assert_int_equal(rules_explain(&rules, &claims, 3, &choice), -EACCES);
+	claims.group_count = 3;
+	assert_int_equal(rules_explain(&rules, &claims, 3, &choice), 0);
+	assert_int_equal(choice.match, 1);
+	groups[2] = 3;
+	groups[FEW_GROUPS + 1] = 500;
+	claims.group_count = FEW_GROUPS + 1;
+	assert_int_equal(rules_explain(&rules, &claims, 3, &choice), -EACCES);
+	claims.group_count = FEW_GROUPS + 2;
+	assert_int_equal(rules_explain(&rules, &claims, 0, &choice), 0);
+	assert_int_equal(choice.badge, 3);
+}
+
+/* Whatever a program has written. */
+static void who_is_asked_about_may_be_anything(void **state unused_)
+{
+	const struct given given[] = {
+		{ "root", 4, 9, { { MATCH_GID, 0x41414141 } }, 1 },
+		{ "rest", 6, 9, { { MATCH_ANY, 0 } }, 1 },
+	};
+	struct msg_who body = { .id = 99 };
+	static char tail[LIMIT_TAIL];
+	uint64_t seed = 7;
+	struct rig rig;
+
+	rig_init(&rig);
+	give_rules(&rig, given, 2);
+	for (unsigned i = 0; i < 2000; i++) {
+		size_t len = testing_random(&seed) % (i % 2 ? 64 : sizeof(tail) + 1);
+		union msg_buffer buf;
+		struct msg msg;
+		const struct msg_decided *decided;
+
+		for (size_t j = 0; j < len; j++)
+			tail[j] = "0:/\n.sA\0"[testing_random(&seed) % 8];
+		body.about.group_count = (uint16_t)(testing_random(&seed) % (len / 4 + 1));
+		assert_int_equal(msg_send(rig.supervisor, &internal_messages, MSG_WHO, &body, tail, len,
+					  NULL), 0);
+		rig_turn(&rig);
+		assert_int_equal(rig_hear(&rig, &buf, &msg), 1);
+		decided = msg.body;
+		assert_int_equal(msg.type, MSG_DECIDED);
+		assert_int_equal(decided->id, 99);
+		assert_int_equal(decided->ruling, RULING_ALLOWED);
+		assert_true(decided->badge == (decided->rule == 0 ? 4 : 6) && decided->match == 0);
+	}
+	rig_deinit(&rig);
+}
+
 static void connections_are_counted_for_each_badge_and_user(void **state unused_)
 {
 	const struct given given = { "mine", 3, 1, { { MATCH_ANY, 0 } }, 1 };
@@ -231,6 +315,8 @@ int main(void)
 		TEST(who_matches_nothing_is_refused_with_a_reason),
 		TEST(rules_take_effect_all_at_once),
 		TEST(supplementary_groups_count),
+		TEST(claims_are_decided_as_connections_are),
+		TEST(who_is_asked_about_may_be_anything),
 		TEST(connections_are_counted_for_each_badge_and_user),
 		TEST(rules_that_make_no_sense_are_refused),
 	};

@@ -5,6 +5,7 @@
 #include "supervisor_rig.h"
 
 #include "base/text.h"
+#include "supervisor/explain.h"
 
 #define BADGE_ADMIN 1
 #define BADGE_OTHER 2
@@ -341,6 +342,215 @@ static void questions_have_a_limit_and_an_end(void **state unused_)
 	rig_deinit(&rig);
 }
 
+/* ---- EXPLAIN ---- */
+
+static void inquire(struct rig *rig, struct rig_process *asker, uint32_t what, uint32_t badge,
+		    const char *tail)
+{
+	const struct msg_inquiry body = {
+		.tag = 42, .what = what,
+		.about = { .uid = what == EXPLAIN_WHERE ? 0 : 4711, .badge = badge,
+			   .port = what == EXPLAIN_WHERE ? 443 : 0 },
+	};
+
+	assert_int_equal(msg_send(asker->far, &internal_messages, MSG_INQUIRY, &body, tail,
+				  strlen(tail), NULL), 0);
+	event_base_loop(rig->supervisor.base, EVLOOP_NONBLOCK);
+}
+
+/* What a role was asked. */
+static struct msg_who passed_on(struct rig_process *role, uint32_t type, const char *tail)
+{
+	union msg_buffer buf;
+	struct msg msg;
+
+	assert_int_equal(rig_receive(role, &buf, &msg), type);
+	assert_int_equal(msg.tail_len, strlen(tail));
+	assert_memory_equal(msg.tail, tail, msg.tail_len);
+	return *(const struct msg_who *)msg.body;
+}
+
+static void decide(struct rig *rig, struct rig_process *role, const struct msg_decided *body)
+{
+	assert_int_equal(msg_send(role->far, &internal_messages, MSG_DECIDED, body, "because", 7,
+				  NULL), 0);
+	event_base_loop(rig->supervisor.base, EVLOOP_NONBLOCK);
+}
+
+/* A rule, and where it stands. */
+static void expect_rule(struct rig_process *process, const char *setting, const char *place,
+			const char *word)
+{
+	char text[LIMIT_ROW + 1], *at = text;
+
+	assert_int_equal(row_of(process, text).kind, ROW_RULE);
+	assert_string_equal(at, setting);
+	at += strlen(at) + 1;
+	assert_string_equal(at, place);
+	at += strlen(at) + 1;
+	assert_string_equal(at, word);
+}
+
+static void prepare_roles(struct rig *rig, struct rig_process **ret_frontdoor,
+			  struct rig_process **ret_connector)
+{
+	prepare(rig);
+	for (unsigned i = 0; i < 2; i++)
+		rig->supervisor.policy.conf->badges[i].match_count = 1;
+	*ret_frontdoor = rig_add_station(rig, &rig->supervisor.frontdoor);
+	*ret_connector = rig_add_station(rig, &rig->supervisor.connector);
+}
+
+static void who_asks_about_himself_is_whom_the_channel_says(void **state unused_)
+{
+	struct rig_process *frontdoor, *connector, *mine;
+	struct msg_decided decided = { .ruling = RULING_ALLOWED, .badge = BADGE_OTHER, .rule = 1 };
+	struct msg_who who;
+	struct rig rig;
+
+	prepare_roles(&rig, &frontdoor, &connector);
+	mine = add_worker(&rig, 1001, BADGE_OTHER);
+	inquire(&rig, mine, EXPLAIN_MYSELF, 0, "0::/x.service\n");
+	who = passed_on(frontdoor, MSG_WHO, "0::/x.service\n");
+	assert_int_equal(who.about.uid, 1001); /* not 4711 */
+	assert_int_equal(who.about.badge, BADGE_OTHER);
+	decided.id = who.id;
+	decide(&rig, frontdoor, &decided);
+	expect_rule(mine, "badge", "conf:2", "other");
+	expect_rule(mine, "match", "conf:2", "any");
+	expect_end(mine, TLSB_E_NONE, "");
+	inquire(&rig, mine, EXPLAIN_WHERE, BADGE_OTHER, "host");
+	decided = (struct msg_decided){ .id = passed_on(connector, MSG_WHERE, "host").id,
+					.ruling = RULING_REFUSED, .rule = NO_RULE };
+	decide(&rig, connector, &decided);
+	expect_rule(mine, "destinations", "-", "");
+	expect_rule(mine, "private", "built in", "no");
+	rig_deinit(&rig);
+}
+
+static void about_others_only_an_administrator_hears(void **state unused_)
+{
+	struct rig_process *frontdoor, *connector, *mine, *admin;
+	struct msg_decided decided = { .ruling = RULING_UNDECIDED, .badge = BADGE_ADMIN };
+	struct rig rig;
+
+	prepare_roles(&rig, &frontdoor, &connector);
+	mine = add_worker(&rig, 1001, BADGE_OTHER);
+	admin = add_worker(&rig, 1000, BADGE_ADMIN);
+	inquire(&rig, mine, EXPLAIN_WHO, 0, "");
+	expect_end(mine, TLSB_E_POLICY, "admin: badge named may not ask about others");
+	inquire(&rig, mine, EXPLAIN_WHERE, BADGE_ADMIN, "host");
+	expect_end(mine, TLSB_E_POLICY, "admin: badge named may not ask about others");
+	inquire(&rig, mine, EXPLAIN_WHERE, 99, "host"); /* and not even whether it is there */
+	expect_end(mine, TLSB_E_POLICY, "admin: badge named may not ask about others");
+	inquire(&rig, admin, EXPLAIN_WHERE, 99, "host");
+	expect_end(admin, TLSB_E_POLICY, "there is no such badge");
+	inquire(&rig, admin, 99, 0, "");
+	expect_end(admin, TLSB_E_PARAMETER, "does not know");
+	rig_expect_nothing(frontdoor);
+	rig_expect_nothing(connector);
+	inquire(&rig, admin, EXPLAIN_WHO, 0, "");
+	decided.id = passed_on(frontdoor, MSG_WHO, "").id;
+	decide(&rig, frontdoor, &decided);
+	expect_rule(admin, "badge", "conf:1", "admin");
+	expect_rule(admin, "match", "conf:1", "uid:1000");
+	expect_end(admin, TLSB_E_POLICY, "match: uid:1000 comes first");
+	/* Who is none any more hears nothing. */
+	inquire(&rig, admin, EXPLAIN_WHO, 0, "");
+	decided.id = passed_on(frontdoor, MSG_WHO, "").id;
+	admin->worker->badge = BADGE_OTHER;
+	decide(&rig, frontdoor, &decided);
+	expect_end(admin, TLSB_E_POLICY, "may not ask about others");
+	rig_deinit(&rig);
+}
+
+static void a_role_that_decides_nonsense_is_ended(void **state unused_)
+{
+	static const struct msg_decided nonsense[] = {
+		{ .ruling = 0, .badge = BADGE_OTHER, .rule = 1 },
+		{ .ruling = 7, .badge = BADGE_OTHER, .rule = 1 },
+		{ .ruling = RULING_ALLOWED, .badge = BADGE_OTHER, .rule = 2 },
+		{ .ruling = RULING_ALLOWED, .badge = BADGE_OTHER, .rule = NO_RULE },
+		{ .ruling = RULING_ALLOWED, .badge = BADGE_OTHER, .rule = 1, .match = 1 },
+		{ .ruling = RULING_ALLOWED, .badge = BADGE_ADMIN, .rule = 1 },
+		{ .ruling = RULING_ALLOWED, .badge = BADGE_ADMIN, .rule = 0 }, /* another's */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(nonsense); i++) {
+		struct rig_process *frontdoor, *connector, *mine;
+		struct msg_decided decided = nonsense[i];
+		struct rig rig;
+
+		prepare_roles(&rig, &frontdoor, &connector);
+		mine = add_worker(&rig, 1001, BADGE_OTHER);
+		inquire(&rig, mine, EXPLAIN_MYSELF, 0, "");
+		decided.id = passed_on(frontdoor, MSG_WHO, "").id;
+		decide(&rig, connector, &(struct msg_decided){ .id = decided.id + 1, .ruling = 1 });
+		assert_false(connector->gone); /* too late for a question: no crime */
+		decide(&rig, connector, &(struct msg_decided){ .id = decided.id, .ruling = 1 });
+		assert_true(connector->gone); /* it was not asked */
+		decide(&rig, frontdoor, &decided);
+		assert_true(frontdoor->gone);
+		rig_expect_nothing(mine);
+		rig_deinit(&rig);
+	}
+}
+
+static void inquiries_that_do_not_add_up_end_their_worker(void **state unused_)
+{
+	static const struct {
+		struct msg_inquiry body;
+		const char *tail;
+	} bad[] = {
+		{ { .what = EXPLAIN_WHERE, .about.badge = BADGE_OTHER }, "host" }, /* no port */
+		{ { .what = EXPLAIN_WHERE, .about = { .badge = BADGE_OTHER, .port = 1 } }, "" },
+		{ { .what = EXPLAIN_WHERE, .about = { .uid = 1, .port = 1 } }, "host" },
+		{ { .what = EXPLAIN_WHO, .about = { .badge = BADGE_OTHER } }, "" },
+		{ { .what = EXPLAIN_WHO, .about = { .port = 1 } }, "" },
+		{ { .what = EXPLAIN_MYSELF, .about = { .group_count = 2 } }, "1234567" },
+		{ { .what = EXPLAIN_MYSELF, .about = { .group_count = UINT16_MAX } }, "1234567" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct rig_process *frontdoor, *connector, *mine;
+		struct rig rig;
+
+		prepare_roles(&rig, &frontdoor, &connector);
+		mine = add_worker(&rig, 1001, BADGE_OTHER);
+		assert_int_equal(msg_send(mine->far, &internal_messages, MSG_INQUIRY, &bad[i].body,
+					  bad[i].tail, strlen(bad[i].tail), NULL), 0);
+		event_base_loop(rig.supervisor.base, EVLOOP_NONBLOCK);
+		assert_true(mine->gone);
+		rig_expect_nothing(frontdoor);
+		rig_expect_nothing(connector);
+		rig_deinit(&rig);
+	}
+}
+
+static void after_a_reload_old_decisions_do_not_count(void **state unused_)
+{
+	struct rig_process *frontdoor, *connector, *mine;
+	struct msg_decided decided = { .ruling = RULING_ALLOWED, .badge = BADGE_OTHER, .rule = 77 };
+	struct rig rig;
+
+	prepare_roles(&rig, &frontdoor, &connector);
+	mine = add_worker(&rig, 1001, BADGE_OTHER);
+	inquire(&rig, mine, EXPLAIN_MYSELF, 0, "");
+	decided.id = passed_on(frontdoor, MSG_WHO, "").id;
+	explain_reloaded(&rig.supervisor);
+	expect_end(mine, TLSB_E_RESOURCES, "read again meanwhile");
+	decide(&rig, frontdoor, &decided);
+	assert_false(frontdoor->gone);
+	rig_expect_nothing(mine);
+	/* And who does not answer at all is waited for so long. */
+	inquire(&rig, mine, EXPLAIN_MYSELF, 0, "");
+	(void)passed_on(frontdoor, MSG_WHO, "");
+	while (!LIST_EMPTY(&rig.supervisor.questions.list))
+		event_base_loop(rig.supervisor.base, EVLOOP_ONCE);
+	expect_end(mine, TLSB_E_RESOURCES, "frontdoor does not answer");
+	rig_deinit(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,6 +564,11 @@ int main(void)
 		TEST(other_questions_are_answered_or_refused),
 		TEST(whoever_waits_for_a_worker_that_dies_hears_so),
 		TEST(questions_have_a_limit_and_an_end),
+		TEST(who_asks_about_himself_is_whom_the_channel_says),
+		TEST(about_others_only_an_administrator_hears),
+		TEST(a_role_that_decides_nonsense_is_ended),
+		TEST(inquiries_that_do_not_add_up_end_their_worker),
+		TEST(after_a_reload_old_decisions_do_not_count),
 	};
 
 	return testing_run(tests);
