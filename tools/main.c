@@ -7,6 +7,7 @@
  *   commands.def the commands
  *   status.c    asks the broker        status_text.c, status_json.c
  *   ask.c       sessions, kill, badges, reload      ask_json.c
+ *   explain.c   who may connect to where            whom.c      and who that is
  *
  * It holds no TLS code: what arrives here is plain text, and printable where it is printed.
  */
@@ -18,6 +19,7 @@
 #include "tools/ask.h"
 #include "tools/complain.h"
 #include "tools/connect.h"
+#include "tools/explain.h"
 #include "tools/options.h"
 #include "tools/status.h"
 
@@ -39,6 +41,8 @@ static int run(const struct options *options)
 		return connect_run(options);
 	if (options->command == STATUS)
 		return status_run(options);
+	if (options->command == EXPLAIN)
+		return explain_run(options);
 	return ask_run(options);
 }
 

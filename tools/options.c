@@ -132,6 +132,13 @@ static int parse_eof_wait(const char *text, int *ret_ms)
 	return -1;
 }
 
+static int parse_pid(const char *text, uint32_t *ret_pid)
+{
+	if (text_parse_u32(text, 1, INT32_MAX, ret_pid) < 0)
+		return complain(EXIT_USAGE, text, "--pid must be the number of a process");
+	return -1;
+}
+
 /* One option; as options_parse(). */
 static int set(struct options *options, int value, const char *argument)
 {
@@ -188,6 +195,11 @@ static int set(struct options *options, int value, const char *argument)
 	case OPTION_JSON:
 		options->json = true;
 		return -1;
+	case OPTION_USER:
+		options->user = argument;
+		return -1;
+	case OPTION_PID:
+		return parse_pid(argument, &options->pid);
 	case OPTION_HELP:
 		return help();
 	case OPTION_VERSION:
@@ -289,6 +301,7 @@ static int parse_operands(int count, char **words, struct options *options)
 {
 	switch (options->command) {
 	case CONNECT:
+	case EXPLAIN:
 		if (count != 1)
 			return usage(NULL, count ? "one HOST:PORT only" : "say where to: HOST:PORT");
 		return parse_target(words[0], options);
@@ -325,6 +338,8 @@ int options_parse(int argc, char **argv, struct options *ret_options)
 		return exit;
 	if (options.version_max && options.version_min > options.version_max)
 		return usage(NULL, "--min-version is above --max-version");
+	if (options.user && options.pid)
+		return usage(NULL, "--user or --pid, not both");
 	*ret_options = options;
 	return -1;
 }

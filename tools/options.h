@@ -17,16 +17,17 @@ enum command {
 	KILL = 8,
 	BADGES = 16,
 	RELOAD = 32,
+	EXPLAIN = 64,
 };
 
 /* All that ask the broker about itself. */
-#define ASKING (STATUS | SESSIONS | KILL | BADGES | RELOAD)
+#define ASKING (STATUS | SESSIONS | KILL | BADGES | RELOAD | EXPLAIN)
 
 struct options {
 	enum command command;
 	const char *socket; /* NULL: where the library looks */
 
-	/* connect */
+	/* connect, explain */
 	struct target target;
 	const char *subject; /* HOST:PORT as it was typed, for messages */
 	const char *ca, *name, *alpn, *ciphers;
@@ -41,6 +42,10 @@ struct options {
 
 	/* those that ask */
 	bool json;
+
+	/* explain: about whom; none of them: about ourselves */
+	const char *user;
+	uint32_t pid;
 
 	/* kill: a session */
 	uint32_t worker;

@@ -5,6 +5,7 @@
  *   INFO     a struct tlsb_info as a worker wrote it, by way of the library
  *   STATUS   messages: rows, refusals, welcomes
  *   ERRORS   a session's code and text, by way of the library; a subject as it was typed
+ *   EXPLAIN  messages: rows about rules
  */
 #include "tests/fuzz/stage.h"
 
@@ -15,12 +16,15 @@
 /* The tool's objects are no part of the daemon that targets are linked with. */
 #include "tools/complain.c"
 #include "tools/exits.c"
+#include "tools/explain.c"
+#include "tools/explain_json.c"
 #include "tools/report.c"
 #include "tools/status.c"
 #include "tools/status_json.c"
 #include "tools/status_text.c"
+#include "tools/whom.c"
 
-enum kind { INFO, STATUS_TEXT, STATUS_JSON, ERRORS, KINDS };
+enum kind { INFO, STATUS_TEXT, STATUS_JSON, ERRORS, EXPLAIN_TEXT, EXPLAIN_JSON, KINDS };
 
 #define MOST_MESSAGES 16
 
@@ -83,6 +87,19 @@ static void status(struct input *input, int (*print)(const struct status *status
 	close(fd);
 }
 
+static int explain_text(const struct status *status)
+{
+	print_text("user", status);
+	return 0;
+}
+
+static int explain_json(const struct status *status)
+{
+	const struct options options = { .subject = "\xff:1" };
+
+	return explain_json_print(&options, "user", status);
+}
+
 /* As connect.c says how a session ended. */
 static void errors(struct input *input)
 {
@@ -121,6 +138,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case STATUS_JSON:
 		status(&input, status_json_print);
+		break;
+	case EXPLAIN_TEXT:
+		status(&input, explain_text);
+		break;
+	case EXPLAIN_JSON:
+		status(&input, explain_json);
 		break;
 	default:
 		errors(&input);
