@@ -113,6 +113,10 @@ $(FUZZERS): %: %.o $(B)/tests/fuzz/stage.o $(TESTED) $(filter %.o,$(FUZZ_MAIN)) 
 # Those that use only one of it and OpenSSL get nothing of the other.
 $(B)/tests/lib/%: $(B)/tests/lib/%.o $(B)/libtlsbroker.a
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(shell pkg-config --libs openssl)
+# The daemon, but for its worker: main.c gets another one.
+TREASON := $(patsubst %.c,$(B)/%.o,tests/lib/turncoat.c $(wildcard tests/lib/treason/*.c))
+$(B)/tests/lib/turncoat: $(TREASON) $(OBJ)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=main,--wrap=worker_ops -pie -o $@ $^ $(PKG_LIBS)
 $(B)/bench/%: $(B)/bench/%.o $(B)/libtlsbroker.a
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -Wl,--as-needed -o $@ $^ $(shell pkg-config --libs openssl)
 
