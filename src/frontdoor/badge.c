@@ -181,7 +181,7 @@ static chan_handler *const worker_handlers[MSG_COUNT] = {
 	[MSG_CLIENTS] = on_clients,
 };
 
-int badge_attach_worker(struct badge *badge, int fd)
+int badge_attach_worker(struct badge *badge, int fd, uint32_t pid)
 {
 	struct child *child = badge->frontdoor->child;
 	int r;
@@ -194,8 +194,15 @@ int badge_attach_worker(struct badge *badge, int fd)
 	if (r < 0)
 		return r;
 	badge->worker = WORKER_SERVING;
+	badge->pid = pid;
 	update_idle(badge);
 	return 0;
+}
+
+void badge_worker_is_gone(struct badge *badge, uint32_t pid)
+{
+	if (badge->worker == WORKER_SERVING && badge->pid == pid)
+		go_on_without(badge);
 }
 
 int badge_hand_over(struct badge *badge, int fd, const struct ucred *peer)

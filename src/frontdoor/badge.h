@@ -24,8 +24,11 @@ uint32_t badge_max_connections(const struct badge *badge);
 /* Ask the supervisor for a worker, if there is none and none was asked for. */
 void badge_want_worker(struct badge *badge);
 
-/* FD is the channel to its worker, in place of any other.  FD is consumed.  0 or -ENOMEM. */
-int badge_attach_worker(struct badge *badge, int fd);
+/* FD is the channel to its worker, which is PID, in place of any other.  FD is consumed.  0 or -ENOMEM. */
+int badge_attach_worker(struct badge *badge, int fd, uint32_t pid);
+
+/* This worker has ended, whoever has the other end of its channel.  May free the badge. */
+void badge_worker_is_gone(struct badge *badge, uint32_t pid);
 
 /* There will be no worker. */
 void badge_no_worker(struct badge *badge);

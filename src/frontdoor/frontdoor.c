@@ -107,11 +107,22 @@ static int on_worker_chan(struct chan *chan, struct msg *msg)
 
 	if (!badge)
 		return 0; /* its channel closes, and with it the worker's hope of clients */
-	if (badge_attach_worker(badge, msg_take_fd(msg, 0)) < 0)
+	if (badge_attach_worker(badge, msg_take_fd(msg, 0), body->pid) < 0)
 		waiting_refuse(badge, TLSB_E_RESOURCES, error_info(TLSB_E_RESOURCES)->text);
 	else
 		waiting_serve(badge);
 	badge_release(badge);
+	return 0;
+}
+
+/* Its channel closes by itself, unless the worker has given it away before it died. */
+static int on_worker_gone(struct chan *chan, struct msg *msg)
+{
+	const struct msg_worker_gone *body = msg->body;
+	struct badge *badge = badge_find(frontdoor_of(chan), body->uid, body->badge);
+
+	if (badge)
+		badge_worker_is_gone(badge, body->pid);
 	return 0;
 }
 
@@ -217,6 +228,7 @@ static chan_handler *const handlers[MSG_COUNT] = {
 	[MSG_BADGE_RULE] = on_badge_rule,
 	[MSG_WORKER_CHAN] = on_worker_chan,
 	[MSG_WORKER_NONE] = on_worker_none,
+	[MSG_WORKER_GONE] = on_worker_gone,
 	[MSG_PEER] = on_peer,
 	[MSG_PEER_NONE] = on_peer_none,
 	[MSG_WHO] = on_who,

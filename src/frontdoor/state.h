@@ -59,6 +59,7 @@ struct badge {
 	uint32_t uid, number;
 	enum worker_state worker;
 	struct chan chan; /* while SERVING; owner: this badge */
+	uint32_t pid;     /* the worker's, then */
 	struct handed handed;
 	struct waiter_list waiting;
 	unsigned waiting_count;

@@ -75,6 +75,15 @@ static int on_worker_chan(struct chan *chan, struct msg *msg)
 	return 0;
 }
 
+/* It closes by itself, unless the worker has given it away before it died. */
+static int on_worker_gone(struct chan *chan, struct msg *msg)
+{
+	const struct msg_worker_gone *body = msg->body;
+
+	forget_channel(keyholder_of(chan), body->pid);
+	return 0;
+}
+
 /* All of the new keys at once, in place of all of the old ones. */
 static void keys_have_come(struct keyholder *keyholder)
 {
@@ -116,6 +125,7 @@ static chan_handler *const handlers[MSG_COUNT] = {
 	[MSG_START] = child_on_start,
 	[MSG_DRAIN] = on_drain,
 	[MSG_WORKER_CHAN] = on_worker_chan,
+	[MSG_WORKER_GONE] = on_worker_gone,
 	[MSG_KEYS] = on_keys,
 	[MSG_KEY] = on_key,
 };

@@ -106,3 +106,12 @@ int badge_renew(struct supervisor *supervisor, struct chan *worker, uint32_t uid
 	send_far_end(supervisor, role, worker, uid, badge, pair[1]);
 	return 0;
 }
+
+void badge_over(struct supervisor *supervisor, const struct worker *worker)
+{
+	const struct msg_worker_gone body = { .uid = worker->uid, .badge = worker->badge,
+					      .pid = (uint32_t)worker->process->pid };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+		station_send(station_of(supervisor, others[i]), MSG_WORKER_GONE, &body, NULL);
+}

@@ -9,10 +9,14 @@
 #include "wire/chan.h"
 
 struct supervisor;
+struct worker;
 
 /* Make a worker without a badge this user's, with the badge of this number.  0; -EPIPE: it has gone; or -errno. */
 int badge_give(struct supervisor *supervisor, struct chan *worker, uint32_t uid,
 	       uint32_t badge);
+
+/* This worker has ended: its channels are served no more, even if it has given them away. */
+void badge_over(struct supervisor *supervisor, const struct worker *worker);
 
 /* A new channel between a worker and ROLE, in place of one that broke.  As badge_give(). */
 int badge_renew(struct supervisor *supervisor, struct chan *worker, uint32_t uid,

@@ -128,6 +128,8 @@ static void on_over(struct process *process)
 
 	process_reason(process, reason, sizeof(reason));
 	questions_forget(supervisor, worker);
+	if (worker_has_badge(worker))
+		badge_over(supervisor, worker);
 	TAILQ_REMOVE(&workers->list, worker, next);
 	if (workers->spare == worker)
 		workers->spare = NULL; /* also while we stop: a status may still be asked for */

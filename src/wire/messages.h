@@ -105,6 +105,14 @@ struct msg_worker_chan {
 	uint32_t reserved;
 };
 
+/* Its channel is served no more, whoever has the other end. */
+struct msg_worker_gone {
+	uint32_t uid;
+	uint32_t badge;
+	uint32_t pid;
+	uint32_t reserved;
+};
+
 struct msg_worker_none {
 	uint32_t uid;
 	uint32_t badge;

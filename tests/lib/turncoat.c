@@ -197,22 +197,45 @@ static int reach(const char *path, uid_t uid)
 	return fd;
 }
 
+/* What the worker says came of it; or, if it sends us its channels, what becomes of these. */
+static void hear_outcome(int fd, char outcome[128])
+{
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(3 * sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { outcome, 127 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+	int channels[3];
+
+	if (n < 0 && errno == EAGAIN) {
+		snprintf(outcome, 128, "it never ends");
+	} else if (n <= 0) {
+		snprintf(outcome, 128, "hung up");
+	} else if (msg.msg_controllen > 0) {
+		memcpy(channels, CMSG_DATA(&control.head), sizeof(channels));
+		snprintf(outcome, 128, "%s", OVER);
+		for (int i = 0; i < 3; i++) {
+			if (!hung_up(channels[i], SOON_MS))
+				snprintf(outcome, 128, "still served");
+			close(channels[i]);
+		}
+	}
+}
+
 static void have_tried(const char *path, uid_t uid, const struct order *order,
 		       const struct attempt *attempt)
 {
 	int fd = reach(path, uid);
 	char outcome[128] = "";
 	uint32_t pid = 0;
-	ssize_t n;
 
 	if (send(fd, order, sizeof(*order), MSG_NOSIGNAL) < 0 ||
 	    recv(fd, &pid, sizeof(pid), 0) != sizeof(pid))
 		errx(2, "%s: no worker", attempt->name);
-	n = recv(fd, outcome, sizeof(outcome) - 1, 0);
-	if (n < 0 && errno == EAGAIN)
-		snprintf(outcome, sizeof(outcome), "it never ends");
-	else if (n <= 0)
-		snprintf(outcome, sizeof(outcome), "hung up");
+	hear_outcome(fd, outcome);
 	printf("%s\t%s%s%s\t%u\t%u\t%s\t%s\n", attempt->group, attempt->name,
 	       attempt->run ? "" : "_to_", attempt->run ? "" : role_name(attempt->peer), uid, pid,
 	       outcome, attempt->outcome);

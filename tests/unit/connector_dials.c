@@ -585,6 +585,30 @@ static void a_worker_has_one_channel(void **state unused_)
 	rig_deinit(&rig);
 }
 
+/* Its end of the channel is still open: whoever has it now is not that worker. */
+static void a_channel_ends_with_its_worker(void **state unused_)
+{
+	const struct msg_worker_gone gone = {.pid = 77};
+	struct pollfd kept = {.events = POLLIN};
+	struct rig rig;
+	int other;
+
+	rig_init(&rig);
+	kept.fd = rig_worker_of_pid(&rig, 1000, 77);
+	other = rig_worker_of_pid(&rig, 1000, 78);
+	rig_tell(&rig, MSG_WORKER_GONE, &gone, NULL);
+	rig_turn(&rig);
+	assert_int_equal(rig_connector(&rig)->dialler_count, 1);
+	assert_int_equal(poll(&kept, 1, 0), 1);
+	assert_true(kept.revents & POLLHUP);
+	rig_tell(&rig, MSG_WORKER_GONE, &gone, NULL); /* it had closed by itself: nothing happens */
+	rig_turn(&rig);
+	assert_int_equal(rig_connector(&rig)->dialler_count, 1);
+	close(kept.fd);
+	close(other);
+	rig_deinit(&rig);
+}
+
 static void the_oldest_waiting_dial_runs_next(void **state unused_)
 {
 	struct silent_server silent;
@@ -787,6 +811,7 @@ int main(void)
 		TEST(cancelling_what_is_not_there_is_nothing),
 		TEST(a_worker_that_goes_takes_its_dials_along),
 		TEST(a_worker_has_one_channel),
+		TEST(a_channel_ends_with_its_worker),
 		TEST(the_oldest_waiting_dial_runs_next),
 		TEST(a_worker_that_does_not_read_only_delays_itself),
 		TEST(a_full_queue_refuses_one_dial_more),

@@ -265,6 +265,34 @@ static void asks_for_another_worker_in_place_of_a_liar(void **state unused_)
 	rig_deinit(&rig);
 }
 
+/* Its end of the channel is still open: whoever has it now gets no clients. */
+static void a_channel_ends_with_its_worker(void **state unused_)
+{
+	const struct msg_worker_gone gone = { .uid = getuid() };
+	const struct msg_worker_gone other = { .uid = getuid(), .pid = 1 };
+	const struct msg_worker_gone unknown = { .uid = getuid() + 1 };
+	struct rig rig;
+	int program, worker;
+
+	rig_init(&rig);
+	worker = rig_give_worker(&rig, getuid());
+	rig_tell(&rig, MSG_WORKER_GONE, &other, -1);
+	rig_tell(&rig, MSG_WORKER_GONE, &unknown, -1);
+	program = rig_connect(&rig);
+	rig_turn(&rig);
+	rig_take_id(worker);
+	rig_tell(&rig, MSG_WORKER_GONE, &gone, -1);
+	assert_int_equal(rig_count(&rig, COUNTER_clients), 0);
+	close(program);
+	program = rig_connect(&rig);
+	rig_turn(&rig);
+	rig_expect(&rig, MSG_WORKER_WANTED, getuid());
+	rig_tell(&rig, MSG_WORKER_GONE, &gone, -1); /* there is no worker: nothing happens */
+	close(worker);
+	close(program);
+	rig_deinit(&rig);
+}
+
 /* After a restart the frontdoor does not know its worker's clients; the worker says how many. */
 static void counts_what_a_worker_had_before_the_frontdoor_was_there(void **state unused_)
 {
@@ -362,6 +390,7 @@ int main(void)
 		TEST(says_why_to_one_who_has_spoken_already),
 		TEST(cuts_off_a_worker_that_lies),
 		TEST(asks_for_another_worker_in_place_of_a_liar),
+		TEST(a_channel_ends_with_its_worker),
 		TEST(counts_what_a_worker_had_before_the_frontdoor_was_there),
 		TEST(stops_accepting_and_says_so_when_told_to_drain),
 		TEST(ignores_the_name_of_a_peers_socket),

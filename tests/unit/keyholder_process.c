@@ -350,6 +350,27 @@ static void a_new_channel_takes_the_place_of_the_old_one(void **state unused_)
 	scene_deinit(&scene);
 }
 
+/* Its end of the channel is still open: whoever has it now is not that worker. */
+static void a_channel_ends_with_its_worker(void **state unused_)
+{
+	const struct msg_worker_gone gone = { .pid = 77 }, other = { .pid = 78 };
+	struct scene scene;
+	int worker;
+
+	scene_init(&scene);
+	worker = rig_worker_of_pid(&scene.rig, BADGE, 77);
+	rig_tell(&scene.rig, MSG_WORKER_GONE, &other, NULL, 0, -1);
+	expect_signed(&scene, worker);
+	assert_int_equal(asks(&scene, worker, 1), 0);
+	rig_tell(&scene.rig, MSG_WORKER_GONE, &gone, NULL, 0, -1);
+	rig_turn(&scene.rig);
+	assert_true(is_given_up(worker));
+	assert_int_equal(rig_keyholder(&scene.rig)->asker_count, 1);
+	expect_signed(&scene, scene.worker);
+	close(worker);
+	scene_deinit(&scene);
+}
+
 static void a_worker_that_goes_is_forgotten(void **state unused_)
 {
 	struct scene scene;
@@ -606,6 +627,7 @@ int main(void)
 		TEST(a_worker_has_so_many_bytes_on_the_way),
 		TEST(parts_are_put_together_up_to_the_limit),
 		TEST(a_new_channel_takes_the_place_of_the_old_one),
+		TEST(a_channel_ends_with_its_worker),
 		TEST(a_worker_that_goes_is_forgotten),
 		TEST(there_are_so_many_channels),
 		TEST(it_signs_on_while_it_drains),

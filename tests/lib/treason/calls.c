@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 
+#include "tests/lib/raw.h"
+
 #define SYS_memfd_secret_ 447
 
 static long map(int fd, int protection)
@@ -83,6 +85,15 @@ static long exec_memory(void)
 	if (write(fd, "#!/bin/sh\n", 10) != 10)
 		return 0;
 	return syscall(SYS_execveat, fd, "", NULL, NULL, AT_EMPTY_PATH);
+}
+
+/* The client says what comes of it. */
+const char *try_its_channels_for_its_client_when_it_has_ended(void)
+{
+	const int channels[] = { me.frontdoor, me.connector, me.keyholder };
+
+	send_raw(me.client, "", 1, channels, 3);
+	_exit(0);
 }
 
 /* It stays, after it has told, and does not even end when it should. */

@@ -23,6 +23,7 @@
 #define REFUSED	     "refused"
 #define NO_HOST	     "not taken for a host"
 #define CUT	     "cut off"
+#define OVER	     "served no more"
 #define BOUNDED	     "bounded"
 #define NOTHING	     "nothing"
 #define SUCCEEDED    "succeeded"
