@@ -240,7 +240,19 @@ static bool adds_up(const struct mutant *mutant)
 	       about->group_count * 4ul <= tail && tail - about->group_count * 4ul <= 12288;
 }
 
-/* -1: the log's text decides, which other tests judge (supervisor_logline). */
+/* Whether it answers a question that another worker has left open: then who may is the point. */
+static bool is_answer(struct scene *scene, const struct mutant *mutant)
+{
+	const uint32_t type = mutant_header(mutant).type;
+	uint64_t id;
+
+	if (mutant->len < 16 || (type != MSG_DECIDED && type != MSG_SESSION_ROW))
+		return false;
+	memcpy(&id, mutant->bytes + 8, sizeof(id));
+	return questions_find(&scene->rig.supervisor.questions, id) != NULL;
+}
+
+/* -1: what decides is judged by other tests: the log's text (supervisor_logline). */
 static int judge(const struct mutant *mutant, const struct taken *taken)
 {
 	const struct msg_status_ask *ask = (const void *)(mutant->bytes + 8);
@@ -284,16 +296,20 @@ static void attack_once(struct scene *scene)
 		testing_random(&scene->seed) % 4 == 0 ? FRESH : RUN
 	};
 	struct taken taken;
+	bool answers;
 	int rule;
 
 	taken_init(scene, &taken, ctx.peer, ctx.phase);
 	do
 		mutant_draw(&mutant, &ctx, &scene->seed, make, NULL);
 	while (mutant_rule(&mutant) == RULE_NONE && is_in_its_power(&mutant));
+	answers = is_answer(scene, &mutant);
 	oddities_send(&scene->odd, taken.far, &mutant, &scene->seed);
 	scene->sent++;
 	event_base_loop(scene->rig.supervisor.base, EVLOOP_NONBLOCK);
 	rule = judge(&mutant, &taken);
+	if (answers && rule == RULE_NONE)
+		rule = -1; /* the same: supervisor_questions */
 	if (rule < 0)
 		rule = taken.over ? RULE_CONTENT : RULE_NONE;
 	if (taken.over != (rule != RULE_NONE || mutant_is_end(&mutant)))
