@@ -56,7 +56,9 @@ stricken()
 	local call pid
 	for call in "${calls[@]}"; do
 		wait_until 10 served "$CLIENT"
-		pid=$(pid_of_role "$1")
+		# A session does not need all of them: one may be on its way yet.
+		there() { pid=$(pid_of_role "$1") && [ "$pid" ]; }
+		wait_until 10 there "$1"
 		filters strike "$pid" "$call"
 		killed() { grep -Eq "$1\[$pid\]: died.*a system call that its sandbox forbids" "$TMP/daemon.out"; }
 		wait_until 5 killed "$1" || { echo "$call did not kill it"; return 1; }
