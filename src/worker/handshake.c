@@ -279,12 +279,16 @@ void session_on_trust(struct session *session)
 {
 	struct worker *worker = session->worker;
 	const char *text = NULL;
+	int r;
 
 	if (session->stage != STAGE_DIALLING || !session->offers)
 		return;
 	handshake_unprepare(session);
-	if (tls_client_new(&worker->tls, session->request, &session->net, session, &session->ssl,
-			   &text) < 0)
+	r = tls_client_new(&worker->tls, session->request, &session->net, session, &session->ssl,
+			   &text);
+	if (r == -EACCES)
+		session_end(session, TLSB_E_POLICY, "%s (policy for %s)", text, worker->badge);
+	else if (r < 0)
 		session_end(session, TLSB_E_RESOURCES, "%s", text);
 	else
 		handshake_prepare(session);

@@ -62,6 +62,15 @@ bool signing_has_signed(const struct signing *signing)
 
 /* ---- fibres: one for each handshake that has stopped, and one in reserve ---- */
 
+/* Whenever there is room, and whenever the first in line has left it: it was woken for all of them. */
+static void wake_first(struct worker *worker)
+{
+	struct signing *first = TAILQ_FIRST(&worker->signings_in_line);
+
+	if (first && worker->fibre_count < LIMIT_SIGNS)
+		event_active(first->session->socket_event, EV_TIMEOUT, 0);
+}
+
 static struct fibre *take_fibre(struct worker *worker)
 {
 	struct fibre *fibre = worker->idle_fibre ? worker->idle_fibre : fibre_new();
@@ -73,23 +82,23 @@ static struct fibre *take_fibre(struct worker *worker)
 
 static void give_fibre(struct worker *worker, struct fibre *fibre)
 {
-	struct signing *first = TAILQ_FIRST(&worker->signings_in_line);
-
 	if (worker->idle_fibre)
 		fibre_free(fibre);
 	else
 		worker->idle_fibre = fibre;
 	worker->fibre_count--;
-	if (first)
-		event_active(first->session->socket_event, EV_TIMEOUT, 0);
+	wake_first(worker);
 }
 
 static void leave_line(struct signing *signing)
 {
+	struct worker *worker = signing->session->worker;
+
 	if (signing->progress != IN_LINE)
 		return;
-	TAILQ_REMOVE(&signing->session->worker->signings_in_line, signing, in_line);
+	TAILQ_REMOVE(&worker->signings_in_line, signing, in_line);
 	signing->progress = AT_REST;
+	wake_first(worker);
 }
 
 static void stand_in_line(struct signing *signing)

@@ -448,6 +448,40 @@ static void handshakes_stand_in_line(void **state unused_)
 	signing_deinit(&signing);
 }
 
+/* A place becomes free, and those who would be next leave in the same turn of the loop: the last goes on. */
+static void the_line_moves_on_when_its_first_leave(void **state unused_)
+{
+	static struct wanted wanted[MANY];
+	static struct many many;
+	struct signing_rig signing;
+	unsigned heard = 0;
+
+	signing_init(&signing);
+	for (unsigned i = 0; i < MANY; i++) {
+		rig_connect(&signing.rig, &signing.program, &many.sessions[i], &as_me,
+			    &many.peers[i], signing.server);
+		for (int p = 0; p < RIG_PEERS; p++)
+			signing.rig.peers[p] = NULL;
+	}
+	RIG_UNTIL(&signing.rig, (all_shaken(&many, MANY), heard += keyholder_hears(&signing, &wanted[heard]),
+				 heard == LIMIT_SIGNS));
+	for (int i = 0; i < 50; i++) {
+		all_shaken(&many, MANY);
+		rig_turn(&signing.rig);
+	}
+	keyholder_signs(&signing, &wanted[0]);
+	for (unsigned i = LIMIT_SIGNS; i < MANY - 1; i++)
+		session_close(&many.sessions[i]);
+	RIG_UNTIL(&signing.rig, (peer_step(&many.peers[MANY - 1]),
+				 keyholder_hears(&signing, &wanted[heard])));
+	signing.program.fd = fd_close(signing.program.fd);
+	for (unsigned i = 0; i < MANY; i++) {
+		session_close(&many.sessions[i]);
+		peer_deinit(&many.peers[i]);
+	}
+	signing_deinit(&signing);
+}
+
 /* All of them end at once, those that have stopped and those in line. */
 static void all_that_wait_end_together(void **state unused_)
 {
@@ -621,6 +655,7 @@ int main(void)
 		TEST(the_second_keyholder_that_dies_ends_the_session),
 		TEST(without_a_keyholder_sessions_wait),
 		TEST(handshakes_stand_in_line),
+		TEST(the_line_moves_on_when_its_first_leave),
 		TEST(all_that_wait_end_together),
 		TEST(those_that_have_gone_count_until_they_are_answered),
 		TEST(other_sessions_go_on_meanwhile),
