@@ -198,8 +198,8 @@ TLSB_PUBLIC int tlsb_config_set_resumption(struct tlsb_config *, int on);
 
 /*
  * Accept any certificate.  Encryption to nobody in particular: anybody in between can read and
- * change everything.  The broker refuses the session with EACCES unless it was started with
- * --allow-insecure.
+ * change everything.  The broker refuses the session with EACCES unless its policy allows that
+ * (allow-insecure).
  */
 TLSB_PUBLIC int tlsb_config_insecure_no_verify(struct tlsb_config *);
 

@@ -1,6 +1,6 @@
 /*
- * Where each badge may connect to, and how often: the supervisor's rules.  A badge is known by the number that came
- * with its worker's channel; number 0, a user's own, may connect to wherever the user could.
+ * Where each badge may connect to, and how often: the supervisor's rules.  A badge is known by the
+ * number that came with its worker's channel; number 0, a user's own, may connect to wherever the user could.
  *
  * A name that is in the rules stands for the server that proves to have it: only a dial that is to be
  * verified as that very name goes by it, and only to addresses that mean the same to everybody.  What is

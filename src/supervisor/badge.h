@@ -1,7 +1,7 @@
 /*
  * What makes a worker serve a user: the badge's name, and channels to frontdoor, connector and
- * keyholder.  The other ends go there with the user's number, so who a worker is follows from the channel, and
- * never from what it says.
+ * keyholder.  The other ends go there with the user's number, so who a worker is follows from the
+ * channel, and never from what it says.
  */
 #ifndef TLSB_SUPERVISOR_BADGE_H
 #define TLSB_SUPERVISOR_BADGE_H

@@ -137,7 +137,7 @@ static int load_file(struct identity_file *file, const struct conf_identity *ide
 }
 
 int identity_files_load(struct identity_files *ret, const struct conf *conf, const char *credentials,
-		    bool check_only, struct conf_errors *errors)
+			bool check_only, struct conf_errors *errors)
 {
 	struct identity_files identities = { .list = calloc(conf->identity_count + 1,
 							sizeof(*identities.list)) };
@@ -191,7 +191,7 @@ unsigned identity_files_count(const struct conf *conf, const struct conf_badge *
 }
 
 int identity_files_send_worker(const struct identity_files *identities, const struct conf *conf,
-			   const struct conf_badge *badge, struct chan *worker)
+			       const struct conf_badge *badge, struct chan *worker)
 {
 	int r = 0;
 
@@ -241,7 +241,7 @@ static int send_key(const struct conf_identity *identity, int key_fd, const uint
 }
 
 int identity_files_send_keyholder(const struct identity_files *identities, const struct conf *conf,
-			      struct chan *keyholder)
+				  struct chan *keyholder)
 {
 	struct msg_keys body = { .count = 0 };
 	uint32_t badges[LIMIT_BADGES];

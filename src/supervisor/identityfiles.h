@@ -30,7 +30,7 @@ void identity_files_deinit(struct identity_files *identities);
  * CHECK_ONLY, and else not to be had.  What is wrong goes to ERRORS.  0 or -ENOMEM.
  */
 int identity_files_load(struct identity_files *ret, const struct conf *conf, const char *credentials,
-		    bool check_only, struct conf_errors *errors);
+			bool check_only, struct conf_errors *errors);
 
 /* Whether its certificate or its key is another now than what was loaded. */
 bool identity_file_changed(const struct identity_file *file, const struct conf_identity *identity);
@@ -47,10 +47,10 @@ unsigned identity_files_count(const struct conf *conf, const struct conf_badge *
 
 /* So many IDENTITYs.  0 or -errno. */
 int identity_files_send_worker(const struct identity_files *identities, const struct conf *conf,
-			   const struct conf_badge *badge, struct chan *worker);
+			       const struct conf_badge *badge, struct chan *worker);
 
 /* Those keys that somebody may use.  0 or -errno. */
 int identity_files_send_keyholder(const struct identity_files *identities, const struct conf *conf,
-			      struct chan *keyholder);
+				  struct chan *keyholder);
 
 #endif

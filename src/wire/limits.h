@@ -108,8 +108,8 @@
 /* A worker is not idle sooner: after a frontdoor's restart it has to say what clients it has. */
 #define LIMIT_WORKER_SETTLE_MS 1000
 
-/* A worker without a channel to the connector: longer than the back-off after the connector's death,
- * which brings new ones. */
+/* A worker without a channel to the connector, or to the keyholder: longer than the back-off after their
+ * death, which brings new ones. */
 #define LIMIT_CONNECTOR_AWAY_MS 1000
 
 /* A client that waits for its worker: longer than the back-off after a worker's death. */
