@@ -130,18 +130,18 @@ done 8< <(tail -n +1 --pid="$(pid_of ask)" -s 0.1 -f "$TMP/ask.out")
 
 prove "all of them were tried" equal "$(exit_status ask 5)" 0
 prove "case 15: another badge's key is refused by the keyholder itself" \
-	says daemon 'keyholder.*a signature was refused.*this badge has no such key'
+	logs 'keyholder.*a signature was refused.*this badge has no such key'
 
 # What it says in the log is its own, in one line each, and not more than a little.
 log_is_true()
 {
-	says daemon 'turncoat says whose it is badge=hostile uid=7'
+	logs 'turncoat says whose it is badge=hostile uid=7'
 	deny grep -E 'turncoat says whose it is.*(badge=honest|uid=0)' "$TMP/daemon.out"
 	deny grep -E '^(ERROR|.*supervisor\[1\]: false$)' "$TMP/daemon.out"
 	equal "$(tr -d '\n' < "$TMP/daemon.out" | LC_ALL=C grep -c '[^ -~]' || true)" 0
 	deny grep forged "$TMP/daemon.out"
 	[ "$(grep -c 'turncoat floods' "$TMP/daemon.out")" -le $((10 * $(limit LOG_LINES))) ]
-	says daemon 'too many log lines: some were left out'
+	logs 'too many log lines: some were left out'
 }
 prove "case 42: the log has no line of anybody else, and not many of it" log_is_true
 prove "the other badge noticed nothing, and goes on" others_are_well
@@ -172,7 +172,7 @@ attacked faults "$tried" "$refused"
 prove "it stops without leaving anything" stop_daemon
 deaf_is_gone()
 {
-	says daemon 'sessions did not end in time'
+	logs 'sessions did not end in time'
 	deny kill -0 "$deaf"
 }
 prove "nor the worker that did not hear it" deaf_is_gone

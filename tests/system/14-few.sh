@@ -7,7 +7,7 @@ few_are_said()
 {
 	DAEMON_PREFIX=(prlimit --nofile=1000:1000)
 	start_daemon
-	says daemon "WARNING supervisor.*only 1000 descriptors are allowed, and not $(worker_files): users"
+	logs "WARNING supervisor.*only 1000 descriptors are allowed, and not $(worker_files): users"
 	stop_daemon
 }
 
@@ -81,7 +81,7 @@ silent_roles()
 	wait_until 10 daemon_serves
 	[ "$(pgrep -c -P "$(pid_of daemon)" -f -- ' -x ')" -ge 3 ]
 	wait_until 10 roles_are_silent
-	says daemon 'supervisor.*: ready'
+	logs 'supervisor.*: ready'
 	stop_daemon
 }
 prove "without -d only the supervisor has the standard error, and logs there" silent_roles

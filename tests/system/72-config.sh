@@ -200,7 +200,7 @@ kept()
 }
 prove "case 46: SIGHUP with an error in the file: the old one is kept, under load" \
 	kept configure 'min-version = TLSv1.4'
-prove "case 46: the log says which line it is" says daemon "tlsbroker.conf:2: min-version"
+prove "case 46: the log says which line it is" logs "tlsbroker.conf:2: min-version"
 prove "case 46: SIGHUP with half a file" kept truncate -s 20 "$conf"
 prove "case 46: SIGHUP without the file" kept rm "$conf"
 

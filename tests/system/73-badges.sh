@@ -74,7 +74,7 @@ prove "the first badge that matches: by user, by group, by supplementary group" 
 no_match()
 {
 	is_told 61003 61999 6 'match: no badge of the configuration is for user 61003'
-	says daemon 'NOTICE frontdoor.*match: no badge of the configuration is for user 61003'
+	logs 'NOTICE frontdoor.*match: no badge of the configuration is for user 61003'
 	is_told 65534 61999 6 'match: no badge'
 }
 prove "who matches none is refused, and both it and the log hear why" no_match
@@ -196,7 +196,7 @@ badge_gone()
 	reload
 	is_told 61004 61999 6 'match: no badge'
 	wait_until 10 test -f "$TMP/other.status"
-	says daemon 'its badge has gone'
+	logs 'its badge has gone'
 	connects 61001 61999
 }
 prove "a badge that has gone takes its sessions with it" badge_gone

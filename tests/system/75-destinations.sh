@@ -132,7 +132,7 @@ prove "what may not be reached is not even looked up" not_asked
 
 says_why()
 {
-	says daemon 'NOTICE worker.*destinations: badge api may not connect to other.test.*outcome=POLICY'
+	logs 'NOTICE worker.*destinations: badge api may not connect to other.test.*outcome=POLICY'
 }
 prove "the log says so as well" says_why
 

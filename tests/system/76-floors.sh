@@ -123,7 +123,7 @@ kept()
 	cp "$conf" "$TMP/etc/good"
 	rm "$TMP/etc/lab-ca.pem"
 	reload 'old configuration is kept'
-	says daemon "tlsbroker.conf:1[0-9]: trust: $TMP/etc/lab-ca.pem"
+	logs "tlsbroker.conf:1[0-9]: trust: $TMP/etc/lab-ca.pem"
 	connects 61003 "$lab"
 	cp "$PKI/root.pem" "$TMP/etc/lab-ca.pem"
 	reload 'trust bundle'

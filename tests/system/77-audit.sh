@@ -137,7 +137,7 @@ long_session()
 	load long 61003 --sessions 2 localhost "$good" echo 0
 	deny one_record 'uid=61003 ' 'bytes_read=[0-9]{4,}'
 	as_uid "$DAEMON" kill -KILL "$(worker_pid 61003)"
-	wait_until 5 says daemon 'ERROR worker.*: died, and its sessions with it: worker [0-9]+ had 2 badge=two uid=61003 '
+	logs 'ERROR worker.*: died, and its sessions with it: worker [0-9]+ had 2 badge=two uid=61003 '
 	stop long
 }
 prove "a worker that dies: one line for all of its sessions, and how many there were" long_session

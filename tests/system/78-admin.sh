@@ -75,7 +75,7 @@ all_of_them()
 		jq -r '.badges[] | "\(.badge) \(.admin) \(.workers) \(.sessions)"' | tr '\n' ,)" \
 		"shared false 2 5,own false 1 40,admin true 1 0,root false 1 0,"
 	# The number is the one that the log has.
-	says daemon " session=$(first 61004 61003 | sed 's/\./\\./') "
+	logs " session=$(first 61004 61003 | sed 's/\./\\./') "
 	# For people.
 	ask 61004 sessions | grep -Eq "^$(first 61004 61002) +shared +61002 +$(pid_of two) +established .* localhost:$PORT "
 	ask 61004 badges | grep -Eq '^own +[0-9]+ +no +1 +1 +40$'
@@ -108,8 +108,8 @@ own_kill()
 	local id
 	id=$(first 61003)
 	expect 0 ask 61003 kill "$id" | grep -x "session $id has ended"
-	says daemon "a session is to end badge=own uid=61003 session=${id/./\\.}$"
-	wait_until 5 says daemon "NOTICE worker.*: ended by hand.* badge=own .* session=${id/./\\.} .* outcome=POLICY step=data"
+	logs "a session is to end badge=own uid=61003 session=${id/./\\.}$"
+	logs "NOTICE worker.*: ended by hand.* badge=own .* session=${id/./\\.} .* outcome=POLICY step=data"
 	wait_until 5 says three '^failed .*errno=EACCES'
 	equal "$(listed 61003 "[.sessions[] | select(.session == \"$id\")] | length")" 0
 	expect 2 ask 61003 kill "$id" 2>&1 | grep -F 'that session is not there, or not any more'
@@ -134,7 +134,7 @@ prove "an administrator ends any" admin_kill
 reloads()
 {
 	expect 0 ask 61004 reload | grep -x 'the new configuration is in force'
-	says daemon 'the configuration is to be read again badge=admin uid=61004$'
+	logs 'the configuration is to be read again badge=admin uid=61004$'
 	write_conf <<-END
 		badge "shared" { match = { "uid:61001" } }
 		badge "own" { macth = "uid:61003" }

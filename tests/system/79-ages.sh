@@ -29,7 +29,7 @@ idle()
 	background rests 61001 traffic --socket "$SOCKET" --rounds 2 --pause 8000 localhost "$PORT" echo 100
 	equal "$(exit_status rests 20)" 1
 	says rests 'idle-timeout: nothing was received or sent for 1 s'
-	says daemon 'idle-timeout: nothing was received or sent for 1 s .*badge=idle.*outcome=TIMEOUT'
+	logs 'idle-timeout: nothing was received or sent for 1 s .*badge=idle.*outcome=TIMEOUT'
 	lives other
 }
 prove "a session that rests for longer than idle-timeout ends, and program and log hear why" idle

@@ -127,7 +127,7 @@ ended()
 	impostor --socket "$SOCKET" reused 61001 61002 "$tree/$mine/billing.service/cgroup.procs" $pids \
 		> "$TMP/reused" || { status=$?; kill -CONT $pids; exit $status; }
 	grep -F 'refused match: in which unit a program of user 61001 is cannot be known' "$TMP/reused"
-	says daemon 'NOTICE frontdoor.*match: in which unit'
+	logs 'NOTICE frontdoor.*match: in which unit'
 }
 prove "case 10: who gets a process id after its program has connected is not taken for it" ended
 

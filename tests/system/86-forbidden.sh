@@ -40,9 +40,16 @@ begin()
 	local flags=("$@")
 	configured ''
 	reload 'trust bundle'
+	before=$(wc -l < "$TMP/daemon.out")
 	load first 61001 "${flags[@]}" localhost "$PORT" echo 0
 	reload 'trust bundle'
 	lives first
+}
+
+# logs_since LINES REGEX: such a line stands behind so many others.
+logs_since()
+{
+	tail -n "+$(($1 + 1))" "$TMP/daemon.out" | grep -Eq -- "$2"
 }
 
 # ended WORDS: with EACCES, and the log says so; the second user's go on.
@@ -50,7 +57,7 @@ ended()
 {
 	equal "$(exit_status first 10)" 1
 	says first "errno=EACCES .*text=$1"
-	says daemon "NOTICE worker.*$1.*badge=first.*outcome=POLICY"
+	wait_until 5 logs_since "$before" "NOTICE worker.*$1.*badge=first.*outcome=POLICY"
 	lives bystander
 }
 
@@ -90,6 +97,7 @@ version()
 {
 	configured ''
 	reload 'trust bundle'
+	before=$(wc -l < "$TMP/daemon.out")
 	load first 61001 localhost "$old" echo 0
 	configured 'min-version = TLSv1.3'
 	reload 'trust bundle'

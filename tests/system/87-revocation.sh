@@ -168,7 +168,7 @@ unusable()
 	done
 	: > "$TMP/part.crl"
 	reload 'old configuration is kept'
-	says daemon 'crl: .*part.crl: there is no usable revocation list in it'
+	logs 'crl: .*part.crl: there is no usable revocation list in it'
 	connects 61001 "$other"
 }
 prove "a file without a list is an error, and all of the old is kept" unusable

@@ -278,16 +278,16 @@ broken()
 	local pid workers
 	begin "$plain"
 	change renamed all.pem "$PKI/good.key"
-	wait_until 5 says daemon 'old one is kept.*all.pem: there is no usable CA certificate in it'
+	logs 'old one is kept.*all.pem: there is no usable CA certificate in it'
 	accepted 61001 "$good"
 	rm "$plain/own.pem"
-	wait_until 5 says daemon 'old one is kept.*own.pem: No such file'
+	logs 'old one is kept.*own.pem: No such file'
 	accepted 61002 "$good"
 	# One that cannot be used keeps no other from being renewed.
 	change renamed crl.pem "$TMP/revoked.crl"
 	wait_until 5 is_revoked
 	change renamed cert.pem "$TMP/second.pem"
-	wait_until 5 says daemon 'old one is kept.*cert.key does not belong to the certificate'
+	logs 'old one is kept.*cert.key does not belong to the certificate'
 	shows first
 	# It is tried again, and not said again.
 	has_complained 3
@@ -313,7 +313,7 @@ unreadable()
 	local pid workers
 	begin "$plain"
 	chmod 600 "$plain/all.pem"
-	wait_until 5 says daemon 'old one is kept.*all.pem: Permission denied'
+	logs 'old one is kept.*all.pem: Permission denied'
 	cat "$TMP/two.pem" > "$plain/all.pem"
 	chmod 644 "$plain/all.pem"
 	wait_until 5 accepted 61001 "$unknown"
@@ -337,7 +337,7 @@ elsewhere()
 	cat "$TMP/two.pem" > "$TMP/far/all.pem"
 	ln -s "$TMP/far" "$TMP/release/current.new"
 	mv -T "$TMP/release/current.new" "$TMP/release/current"
-	wait_until 5 says daemon 'current/all.pem is in a folder that the sandbox does not let the daemon read'
+	logs 'current/all.pem is in a folder that the sandbox does not let the daemon read'
 	refused 61001 "$unknown"
 	accepted 61001 "$good"
 	stop load TERM

@@ -184,7 +184,7 @@ reloaded()
 	# A bad one: nothing changes.
 	cp "$keys/p384.key" "$keys/rsa.key"
 	reload 'the old configuration is kept'
-	says daemon 'key: .*/rsa.key does not belong to the certificate'
+	logs 'key: .*/rsa.key does not belong to the certificate'
 	shows 61004 "$want" rsa
 }
 prove "a reload gives, takes, and replaces identities; a bad one changes nothing" reloaded
@@ -293,7 +293,7 @@ keyholder_dies()
 		wait_until 5 another
 		shows 61001 "$want" rsa
 	done
-	says daemon 'keyholder.*died, and is started again'
+	logs 'keyholder.*died, and is started again'
 	lives lives
 	ends_well lives
 	stop echo

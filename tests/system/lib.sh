@@ -129,6 +129,13 @@ says()
 	grep -Eq -- "$2" "$TMP/$1.out"
 }
 
+# logs REGEX: the daemon's log has such a line, or gets it soon: a role's lines come through the
+# supervisor, and what they tell of may be seen before them.
+logs()
+{
+	wait_until 5 says daemon "$1"
+}
+
 # last_said NAME REGEX: the last such line.
 last_said()
 {
