@@ -225,8 +225,6 @@ static void bench_begin(struct bench *bench)
 	bench->no_workers = bench->mute = bench->owed = false;
 	bench->armed = bench->trial->unequipped;
 	tell(bench, MSG_START, &start, page);
-	if (rig_frontdoor(rig))
-		rig_frontdoor(rig)->wait_ms = rig_frontdoor(rig)->idle_ms = WAIT_MS;
 	tell(bench, MSG_LISTEN, &door, rig_listening_socket(rig));
 }
 
@@ -249,6 +247,19 @@ static void have_others(struct bench *bench)
 	turn(bench);
 	(void)msg_send(bench->theirs, &internal_messages, MSG_CLIENTS, &body, NULL, 0, NULL);
 	turn(bench);
+}
+
+/*
+ * How long the frontdoor lets programs wait, and keeps workers that have nothing to do.  Short only
+ * where that is tried: this process itself may be kept waiting for longer, between two messages of
+ * somebody who was to be served.
+ */
+static void be_patient(struct bench *bench, uint32_t ms)
+{
+	struct frontdoor *frontdoor = rig_frontdoor(&bench->rig);
+
+	if (frontdoor)
+		frontdoor->wait_ms = frontdoor->idle_ms = ms;
 }
 
 static void others_are_unharmed(struct bench *bench)
@@ -276,6 +287,7 @@ static void unmute(struct bench *bench)
 static void next_one_is_served(struct bench *bench)
 {
 	bench->no_workers = false;
+	be_patient(bench, PATIENCE_MS);
 	unmute(bench);
 	assert_int_equal(await(bench, come(bench)), SERVED);
 }
@@ -402,6 +414,7 @@ static void run(void *arg)
 	bench_begin(bench);
 	if (!bench->rig.lost && !bench->trial->alone)
 		have_others(bench);
+	be_patient(bench, WAIT_MS);
 	bench->armed = true;
 	if (!bench->rig.lost)
 		live(bench);
