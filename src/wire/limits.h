@@ -288,6 +288,18 @@
 #define LIMIT_RSA_EXPONENT_BITS 64 /* OpenSSL's own limit for large keys */
 #define LIMIT_NAME_COMPARISONS  (256 * 1024)
 
+/* Keys and digests that vouch for a server, by OpenSSL's measure: RSA with 2048 bits, SHA-224. */
+#define LIMIT_SECURITY_LEVEL 2
+#define LIMIT_SECURITY_BITS  112
+
+/* An OCSP response that comes with them: one with a certificate of its signer's has 2 or 3 KiB.  It is
+ * verified in the same go, like two more signatures. */
+#define LIMIT_STAPLE_BYTES (8u * 1024)
+
+/* So much may the clock of who signed it differ from ours: certificates are made days before they are
+ * used, these responses minutes. */
+#define LIMIT_STAPLE_SKEW_S 300
+
 /* ---- files of the administrator ---- */
 
 #define LIMIT_CONF_BYTES (1024u * 1024)

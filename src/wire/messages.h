@@ -162,7 +162,8 @@ enum policy_flags {
 	POLICY_MAY_SKIP_VERIFY = 1, /* tlsb_config_insecure_no_verify() is granted */
 	POLICY_MAY_BRING_CA = 2,    /* tlsb_config_set_ca() is */
 	POLICY_HAS_CRLS = 4,        /* CRLS follows, before TRUST */
-	POLICY_KNOWN_FLAGS = 7,
+	POLICY_NEEDS_STAPLE = 8,    /* no server is good without an OCSP response */
+	POLICY_KNOWN_FLAGS = 15,
 };
 
 /* tail: the cipher suites that may be used, with colons between them; then the pins, 32 bytes each.

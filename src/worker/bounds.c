@@ -73,6 +73,7 @@ int bounds_parse(struct bounds *ret, const struct msg *msg)
 		.may_skip_verify = (policy->flags & POLICY_MAY_SKIP_VERIFY) != 0,
 		.may_bring_ca = (policy->flags & POLICY_MAY_BRING_CA) != 0,
 		.has_crls = (policy->flags & POLICY_HAS_CRLS) != 0,
+		.needs_staple = (policy->flags & POLICY_NEEDS_STAPLE) != 0,
 	};
 	const uint32_t pins_len = (uint32_t)(policy->pin_count * sizeof(struct pin));
 	uint32_t at = 0;

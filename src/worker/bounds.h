@@ -12,7 +12,7 @@
 
 struct bounds {
 	uint16_t version_min, version_max; /* max: of the ciphers that may be used */
-	bool may_skip_verify, may_bring_ca, has_crls;
+	bool may_skip_verify, may_bring_ca, has_crls, needs_staple;
 	char ciphers[LIMIT_CIPHERS + 1]; /* names, with colons between them */
 	struct pins pins;
 };

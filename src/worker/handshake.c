@@ -22,6 +22,16 @@ static uint64_t handshake_us(const struct session *session)
 	return session->stage == STAGE_HANDSHAKE ? clock_us() - session->connected_us : 0;
 }
 
+/* A resumed session's certificate is not looked at again: so long is it good without that. */
+static time_t vouched_until(const struct session *session)
+{
+	time_t until = time(NULL) + LIMIT_RESUME_S;
+
+	if (session->staple_until)
+		until = MIN(until, session->staple_until);
+	return tls_chain_until(session->ssl, until);
+}
+
 /* Returns false when it has ended instead. */
 static bool established(struct session *session)
 {
@@ -41,7 +51,7 @@ static bool established(struct session *session)
 			  session->identity);
 	session->signing = signing_free(session->signing);
 	if (!session->facts->resumed)
-		session->resume_until = tls_chain_until(session->ssl, time(NULL) + LIMIT_RESUME_S);
+		session->resume_until = vouched_until(session);
 	session->resume = session->resume && session->request->verify;
 	counters_add(counters, session->facts->resumed ? COUNTER_handshakes_resumed :
 							 COUNTER_handshakes_full, 1);
@@ -109,6 +119,16 @@ static bool is_pinned(struct session *session)
 	return false;
 }
 
+/* OpenSSL has refused already for whom there is no good OCSP response; this is the second lock. */
+static bool is_stapled(struct session *session)
+{
+	if (session->stapled || SSL_session_reused(session->ssl) ||
+	    !tls_needs_staple(&session->worker->tls, session->ssl))
+		return true;
+	session_end(session, TLSB_E_CERT_REVOCATION, "the server's OCSP response was not looked at");
+	return false;
+}
+
 /* As signing_handshake(). */
 static int go_on(struct session *session, int *ret_result, int *ret_error)
 {
@@ -123,9 +143,14 @@ static int go_on(struct session *session, int *ret_result, int *ret_error)
 /* What it was begun under may not be in force any more. */
 static bool is_allowed(struct session *session)
 {
-	bool changed = session->trust_number != session->worker->tls.trust_number;
-	const char *objection = review_objection(session, changed);
+	const struct tls *tls = &session->worker->tls;
+	bool changed = session->trust_number != tls->trust_number;
+	const char *objection;
 
+	/* What a resumed session needs, it needed and had when it was new, under the same policy. */
+	if (SSL_session_reused(session->ssl))
+		session->stapled = !changed && tls_needs_staple(tls, session->ssl);
+	objection = review_objection(session, changed);
 	if (objection)
 		session_end(session, TLSB_E_POLICY, "%s (policy for %s)", objection,
 			    session->worker->badge);
@@ -153,7 +178,8 @@ bool handshake_pump(struct session *session)
 				    "the server chose an application protocol that was not offered");
 			return false;
 		}
-		return is_pinned(session) && is_allowed(session) && established(session);
+		return is_pinned(session) && is_allowed(session) && is_stapled(session) &&
+		       established(session);
 	}
 	if (error == SSL_ERROR_WANT_READ && session->net.turn >= LIMIT_PUMP_BYTES)
 		event_active(session->socket_event, EV_TIMEOUT, 0);
@@ -193,7 +219,7 @@ void session_on_resumable(struct session *session, SSL_SESSION *resumable)
 
 	/* A TLS 1.2 session comes before the handshake's end: the chain is verified, though. */
 	if (session->stage == STAGE_HANDSHAKE && !SSL_session_reused(session->ssl))
-		until = tls_chain_until(session->ssl, time(NULL) + LIMIT_RESUME_S);
+		until = vouched_until(session);
 	/* A ticket may come long after what it vouches for was verified: against this trust? */
 	if (session->trust_number != session->worker->tls.trust_number)
 		return;
@@ -215,6 +241,16 @@ void session_on_heavy_chain(struct session *session, const char *why)
 
 	if (refusal)
 		verdict_of_burden(session->request->name, why, refusal);
+}
+
+void session_on_staple(struct session *session, const struct staple *staple)
+{
+	struct verdict *refusal;
+
+	session->stapled = staple->code == TLSB_E_NONE;
+	session->staple_until = session->stapled ? staple->until : 0;
+	if (!session->stapled && (refusal = session_refusal(session)))
+		verdict_of_staple(session->request->name, staple, refusal);
 }
 
 void session_on_unpinned(struct session *session, const char *whose)

@@ -2,8 +2,8 @@
  * Sessions that may be resumed, for this badge alone: the cache lives and dies with its worker.
  *
  * A resumed session's certificate is not verified again, so the key holds everything that the
- * verification depended on, an entry ends with the chain's validity, and the whole cache goes when
- * the trust bundle changes.
+ * verification depended on, an entry ends with the chain's validity, and with that of an OCSP response,
+ * and the whole cache goes when the trust bundle or the policy changes.
  */
 #ifndef TLSB_WORKER_RESUME_H
 #define TLSB_WORKER_RESUME_H

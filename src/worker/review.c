@@ -62,8 +62,9 @@ static const char *chain_objection(const struct tls *tls, SSL *ssl)
 	return objection;
 }
 
-static const char *agreed_objection(const struct bounds *bounds, SSL *ssl)
+static const char *agreed_objection(const struct bounds *bounds, const struct session *session)
 {
+	SSL *ssl = session->ssl;
 	const char *cipher = SSL_get_cipher_name(ssl);
 	X509_STORE *own = NULL;
 
@@ -74,6 +75,8 @@ static const char *agreed_objection(const struct bounds *bounds, SSL *ssl)
 		return "ciphers: the one that was agreed with the server may not be used any more";
 	if (SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE && !bounds->may_skip_verify)
 		return "allow-insecure: the server's certificate has to be verified now";
+	if (bounds->needs_staple && !session->stapled && SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE)
+		return "require-ocsp-staple: no OCSP response was asked of the server";
 	if (own && !bounds->may_bring_ca)
 		return "own-ca: a program may bring no CA certificates of its own any more";
 	return NULL;
@@ -82,7 +85,7 @@ static const char *agreed_objection(const struct bounds *bounds, SSL *ssl)
 const char *review_objection(struct session *session, bool with_chain)
 {
 	const struct tls *tls = &session->worker->tls;
-	const char *objection = agreed_objection(&tls->bounds, session->ssl);
+	const char *objection = agreed_objection(&tls->bounds, session);
 
 	if (!objection && session->identity && !identities_find(&tls->identities, session->identity))
 		objection = "identities: the one that the server has seen is not this badge's any more";

@@ -12,6 +12,7 @@
 #include "trust/lookup.h"
 #include "worker/session.h"
 #include "worker/signing.h"
+#include "worker/staple.h"
 #include "worker/verify.h"
 
 /*
@@ -56,7 +57,7 @@ static int configure(SSL_CTX *ctx)
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				      SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_security_level(ctx, 2);
+	SSL_CTX_set_security_level(ctx, LIMIT_SECURITY_LEVEL);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	SSL_CTX_set_default_read_buffer_len(ctx, READ_BUFFER);
 	SSL_CTX_set_max_cert_list(ctx, LIMIT_CHAIN_BYTES);
@@ -292,6 +293,8 @@ static int set_peer(SSL *ssl, const struct request *request)
 		return 0;
 	}
 	SSL_set_verify(ssl, SSL_VERIFY_PEER, verify_on_step);
+	/* Of each server: nobody knows before whether its certificate demands one. */
+	SSL_set_tlsext_status_type(ssl, TLSEXT_STATUSTYPE_ocsp);
 	return 0; /* the name is set where it is used: see verify.c */
 }
 
@@ -378,6 +381,15 @@ const char *tls_missing_pin(const struct tls *tls, const struct request *request
 	if (!pins_satisfied(&tls->bounds.pins, chain, request->verify))
 		return "the broker's policy";
 	return pins_satisfied(&request->pins, chain, request->verify) ? NULL : "the program";
+}
+
+bool tls_needs_staple(const struct tls *tls, const SSL *ssl)
+{
+	const X509 *cert = SSL_get0_peer_certificate(ssl);
+
+	if (SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE)
+		return false;
+	return tls->bounds.needs_staple || (cert && staple_is_demanded(cert));
 }
 
 int tls_resume_key(const struct request *request, struct resume_key *ret_key)

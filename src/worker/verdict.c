@@ -12,6 +12,7 @@
 #include "base/macros.h"
 #include "base/text.h"
 #include "tlsbroker.h"
+#include "trust/memory.h"
 #include "worker/facts.h"
 
 static void say(struct verdict *verdict, uint32_t code, const char *format, ...) printf_(3, 4);
@@ -203,6 +204,11 @@ void verdict_of_burden(const char *name, const char *why, struct verdict *ret_ve
 	    why);
 }
 
+void verdict_of_staple(const char *name, const struct staple *staple, struct verdict *ret_verdict)
+{
+	say(ret_verdict, staple->code, "the certificate of %s %s", name, staple->text);
+}
+
 void verdict_of_pins(const char *name, const char *whose, struct verdict *ret_verdict)
 {
 	say(ret_verdict, TLSB_E_CERT_PIN, "the certificate of %s has none of the keys that %s has pinned",
@@ -241,8 +247,10 @@ static const struct {
 	{ SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, TLSB_E_TLS_ALERT,
 	  "the server wants a certificate of the program's (TLS alert \"certificate required\")" },
 	{ SSL_R_EXCESSIVE_MESSAGE_SIZE, TLSB_E_TLS,
-	  "a message of the server's handshake is too long; certificates may have "
-	  TEXT_OF(LIMIT_CHAIN_KIB) " KiB in all" },
+	  "a message of the server's handshake is too long; certificates, and what comes with them, may "
+	  "have " TEXT_OF(LIMIT_CHAIN_KIB) " KiB in all" },
+	{ ERR_R_MALLOC_FAILURE, TLSB_E_TLS,
+	  "a message of the server's handshake is empty where it may not be" },
 	{ SSL_R_DH_KEY_TOO_SMALL, TLSB_E_CERT_WEAK, "the server's key exchange is too weak" },
 };
 
@@ -286,14 +294,17 @@ static void socket_verdict(const struct net *net, bool established, struct verdi
 		say(verdict, TLSB_E_RESET, "the server reset the connection%s", when);
 }
 
-/* Whatever OpenSSL made of it: was it memory that was missing?  Reads the error queue to its end. */
+/*
+ * Whatever OpenSSL made of it: was it memory that was missing?  It says the same when it has asked for
+ * nothing, for an empty OCSP response, and has got that.  Reads the error queue to its end.
+ */
 static bool lacked_memory(unsigned long error)
 {
 	bool lacked = false;
 
 	for (; error != 0; error = ERR_get_error())
 		lacked |= ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
-	return lacked;
+	return lacked && memory_failures() > 0;
 }
 
 void verdict_of(const struct net *net, int error, bool established, struct verdict *ret_verdict)

@@ -8,6 +8,7 @@
 
 #include "wire/limits.h"
 #include "worker/net.h"
+#include "worker/staple.h"
 
 struct verdict {
 	uint32_t code;
@@ -22,6 +23,9 @@ void verdict_of_certificate(X509_STORE_CTX *store, const char *name, struct verd
 
 /* The chain of NAME's certificate would take too long to verify; WHY is printable. */
 void verdict_of_burden(const char *name, const char *why, struct verdict *ret_verdict);
+
+/* By its OCSP response, or without one. */
+void verdict_of_staple(const char *name, const struct staple *staple, struct verdict *ret_verdict);
 
 /* No key is one of the pins of WHOSE. */
 void verdict_of_pins(const char *name, const char *whose, struct verdict *ret_verdict);

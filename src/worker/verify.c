@@ -16,14 +16,11 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "tlsbroker.h"
 #include "wire/limits.h"
 #include "worker/session.h"
+#include "worker/staple.h"
 #include "worker/state.h"
-
-/* Why a chain is too much; "" while it is not. */
-struct objection {
-	char text[100];
-};
 
 static bool object(struct objection *objection, const char *format, ...) printf_(2, 3);
 
@@ -128,7 +125,7 @@ static bool constraints_are_fair(const STACK_OF(X509) *chain, struct objection *
 	return true;
 }
 
-static bool chain_is_fair(const STACK_OF(X509) *chain, struct objection *objection)
+bool verify_is_fair(const STACK_OF(X509) *chain, struct objection *objection)
 {
 	for (int i = 0; i < sk_X509_num(chain); i++) {
 		if (!key_is_fair(sk_X509_value(chain, i), objection))
@@ -167,7 +164,7 @@ static int on_chain(X509_STORE_CTX *store)
 {
 	struct objection objection = { "" };
 
-	if (chain_is_fair(X509_STORE_CTX_get0_chain(store), &objection))
+	if (verify_is_fair(X509_STORE_CTX_get0_chain(store), &objection))
 		return verify_signatures(store) > 0 && nothing_is_revoked(store);
 	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
 	session_on_heavy_chain(session_of(store), objection.text);
@@ -215,9 +212,30 @@ static int on_certificates(X509_STORE_CTX *store, void *arg unused_)
 	return X509_verify_cert(store) > 0 && (!request->verify || keys_are_pinned(store));
 }
 
+/*
+ * In every version of TLS this comes when the chain is verified, and before anything is sent that the server
+ * could not have seen without it.  A resumed session has none: it was made with one, under the same policy.
+ */
+static int on_staple(SSL *ssl, void *arg unused_)
+{
+	struct session *session = tls_session_of(ssl);
+	unsigned char *der = NULL;
+	long len = SSL_get_tlsext_status_ocsp_resp(ssl, &der);
+	struct staple staple = { .code = TLSB_E_NONE };
+
+	if (!SSL_session_reused(ssl) && tls_needs_staple(&session->worker->tls, ssl)) {
+		staple = staple_judge(SSL_get0_verified_chain(ssl), len > 0 ? der : NULL,
+				      len > 0 ? (size_t)len : 0);
+		session_on_staple(session, &staple);
+	}
+	SSL_set_tlsext_status_ocsp_resp(ssl, NULL, 0); /* else it would be kept while the session lasts */
+	return staple.code == TLSB_E_NONE;
+}
+
 void verify_bound(SSL_CTX *ctx)
 {
 	SSL_CTX_set_cert_verify_callback(ctx, on_certificates, NULL);
+	SSL_CTX_set_tlsext_status_cb(ctx, on_staple);
 }
 
 /* Verification is OpenSSL's; this only listens, to say later why a certificate was refused. */

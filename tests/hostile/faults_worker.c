@@ -9,6 +9,7 @@
 #include "faults.h"
 
 #include "tests/attacks.h"
+#include "tests/unit/testing_ocsp.h"
 #include "tests/unit/worker_rig.h"
 #include "wire/errors.h"
 
@@ -23,8 +24,9 @@
 struct bench {
 	struct rig rig;
 	bool alive;
-	struct testing_identity other_root, stranger, misnamed, expired;
-	SSL_CTX *servers[4];
+	struct testing_identity other_root, stranger, misnamed, expired, demanding;
+	struct testing_text staples[2]; /* good, revoked */
+	SSL_CTX *servers[7];
 	char *other_pem;
 	int trust; /* the index of the good root */
 	/* a session from before: nothing may happen to it */
@@ -38,7 +40,7 @@ struct bench {
 	unsigned codes[CODES];
 };
 
-enum server { GOOD, STRANGE, MISNAMED, EXPIRED };
+enum server { GOOD, STRANGE, MISNAMED, EXPIRED, STAPLED, REVOKED, UNSTAPLED };
 
 struct trial {
 	const char *name;
@@ -62,6 +64,25 @@ static int sealed_trust(X509 *ca)
 	return fd;
 }
 
+/* Servers whose certificate demands an OCSP response: with a good one, one that says "revoked", none. */
+static void serve_staples(struct bench *bench)
+{
+	const struct cert_spec spec = { .name = "leaf",
+					.names = "DNS:server.example",
+					.features = "status_request" };
+
+	bench->demanding = cert_new(spec, &bench->rig.root);
+	for (int i = 0; i < 2; i++)
+		bench->staples[i] = staple_new((struct staple_spec){
+			.issuer = &bench->rig.root,
+			.cert = bench->demanding.x509,
+			.status = i == 0 ? V_OCSP_CERTSTATUS_GOOD : V_OCSP_CERTSTATUS_REVOKED });
+	for (int i = STAPLED; i <= UNSTAPLED; i++)
+		bench->servers[i] = server_new(&bench->demanding, NULL, NULL);
+	staple_serve(bench->servers[STAPLED], &bench->staples[0]);
+	staple_serve(bench->servers[REVOKED], &bench->staples[1]);
+}
+
 static void bench_begin(struct bench *bench)
 {
 	rig_init(&bench->rig);
@@ -81,6 +102,7 @@ static void bench_begin(struct bench *bench)
 	bench->servers[STRANGE] = server_new(&bench->stranger, NULL, NULL);
 	bench->servers[MISNAMED] = server_new(&bench->misnamed, NULL, NULL);
 	bench->servers[EXPIRED] = server_new(&bench->expired, NULL, NULL);
+	serve_staples(bench);
 	bench->alive = true;
 }
 
@@ -91,6 +113,9 @@ static void bench_end(struct bench *bench)
 		SSL_CTX_free(bench->servers[i]);
 	testing_identity_free(&bench->misnamed);
 	testing_identity_free(&bench->expired);
+	testing_identity_free(&bench->demanding);
+	free(bench->staples[0].data);
+	free(bench->staples[1].data);
 	session_close(&bench->before);
 	rig_forget(&bench->rig, &bench->before_peer);
 	fd_close(bench->bystander.fd);
@@ -434,6 +459,13 @@ static const struct trial trials[] = {
 	{ .name = "wrong address", .wish = { .host = "192.0.2.7" }, .bad = true },
 	{ .name = "expired", .server = EXPIRED, .bad = true },
 	{ .name = "not by the program's own CA", .own_ca = true, .server = GOOD, .bad = true },
+	{ .name = "with an OCSP response", .server = STAPLED },
+	{ .name = "revoked, TLS 1.3", .server = REVOKED, .bad = true },
+	{ .name = "revoked, TLS 1.2",
+	  .wish = { .version_max = TLS1_2_VERSION },
+	  .server = REVOKED,
+	  .bad = true },
+	{ .name = "without an OCSP response", .server = UNSTAPLED, .bad = true },
 };
 
 static void say(const struct bench *bench, unsigned long tried)

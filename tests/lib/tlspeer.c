@@ -34,6 +34,9 @@
 #define STACK_BYTES (256 * 1024) /* a thousand threads at once */
 #define BUFFER      (64 * 1024)
 
+/* More than any TLS client takes. */
+#define STAPLE_MAX 65536
+
 struct server {
 	SSL_CTX *context;
 	int listener;
@@ -393,8 +396,28 @@ static int listen_on(const char *address)
 static void usage(void)
 {
 	fprintf(stderr, "usage: tlspeer [--weak] --cert PEM --key PEM [--listen ADDRESS]\n"
-			"               [--alpn LIST] [--tls 1.1|1.2|1.3] [--mute] [--junk]\n");
+			"               [--alpn LIST] [--tls 1.1|1.2|1.3] [--mute] [--junk]\n"
+			"               [--staple FILE]\n");
 	exit(2);
+}
+
+/* Whatever is in the file by then: an OCSP response, or anything else. */
+static int on_status(SSL *ssl, void *file)
+{
+	FILE *stream = fopen(file, "re");
+	unsigned char *bytes = OPENSSL_malloc(STAPLE_MAX);
+	size_t len = stream && bytes ? fread(bytes, 1, STAPLE_MAX, stream) : 0;
+
+	if (stream)
+		fclose(stream);
+	SSL_set_tlsext_status_ocsp_resp(ssl, bytes, (long)len);
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static void staple(SSL_CTX *context, char *file)
+{
+	SSL_CTX_set_tlsext_status_cb(context, on_status);
+	SSL_CTX_set_tlsext_status_arg(context, file);
 }
 
 /* Returns the address to listen on. */
@@ -403,7 +426,8 @@ static const char *parse(struct server *server, int argc, char **argv)
 	static const struct option options[] = {
 		{ "cert", 1, NULL, 'c' }, { "key", 1, NULL, 'k' },  { "listen", 1, NULL, 'l' },
 		{ "tls", 1, NULL, 't' },  { "alpn", 1, NULL, 'a' }, { "mute", 0, NULL, 'm' },
-		{ "junk", 0, NULL, 'j' }, { "weak", 0, NULL, 'w' }, { 0 },
+		{ "junk", 0, NULL, 'j' }, { "weak", 0, NULL, 'w' }, { "staple", 1, NULL, 's' },
+		{ 0 },
 	};
 	const char *address = "127.0.0.1";
 	SSL_CTX *context = server->context;
@@ -421,6 +445,7 @@ static const char *parse(struct server *server, int argc, char **argv)
 		case 'j': server->junk = 1; break;
 		/* First of all: OpenSSL would not load a weak certificate otherwise. */
 		case 'w': ok = SSL_CTX_set_cipher_list(context, "DEFAULT@SECLEVEL=0"); break;
+		case 's': staple(context, optarg); break;
 		default: usage();
 		}
 		if (ok != 1) {

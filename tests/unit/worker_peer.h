@@ -25,7 +25,7 @@
 /* What a certificate says; all zero: a P-256 leaf that is valid for a day each way. */
 struct cert_spec {
 	const char *name, *names; /* subject; subject alternative names */
-	const char *eku, *constraints;
+	const char *eku, *constraints, *features;
 	long from, until; /* seconds from now, if not both 0 */
 	EVP_PKEY *key;	  /* of a special kind */
 	int rsa_bits;
@@ -60,6 +60,8 @@ static inline struct testing_identity cert_new(struct cert_spec spec,
 		testing_add_extension(own.x509, NULL, NID_ext_key_usage, spec.eku);
 	if (spec.constraints)
 		testing_add_extension(own.x509, NULL, NID_name_constraints, spec.constraints);
+	if (spec.features)
+		testing_add_extension(own.x509, NULL, NID_tlsfeature, spec.features);
 	assert_true(X509_sign(own.x509, issuer ? issuer->key : own.key,
 			      spec.sha1 ? EVP_sha1() : EVP_sha256()) > 0);
 	return own;

@@ -72,7 +72,7 @@ static void policy(struct scene *scene, const struct pins *pins)
 {
 	const struct msg_policy body = {
 		.version_min = TLSB_TLS_1_2,
-		.flags = POLICY_KNOWN_FLAGS,
+		.flags = POLICY_MAY_BRING_CA | POLICY_MAY_SKIP_VERIFY,
 		.max_sessions = LIMIT_SESSIONS_PER_UID,
 		.max_memory = LIMIT_RING_BYTES_PER_UID,
 		.pin_count = (uint16_t)pins->count,
