@@ -38,6 +38,9 @@ const char *log_field_name(enum log_field field)
 		[FIELD_EVENT] = "event",
 		[FIELD_NAME] = "name",
 		[FIELD_STEP] = "step",
+		[FIELD_PINS] = "pins",
+		[FIELD_CRL] = "crl",
+		[FIELD_OCSP] = "ocsp",
 	};
 
 	return names[field];

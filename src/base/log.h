@@ -48,6 +48,9 @@ enum log_field {
 	FIELD_EVENT,   /* "session": this line is the audit record of one; "lost": of so many, none */
 	FIELD_NAME,    /* that the server proved to have */
 	FIELD_STEP,    /* at which it failed */
+	FIELD_PINS,    /* what came of each check of a certificate that had to be made */
+	FIELD_CRL,
+	FIELD_OCSP,
 	FIELD_COUNT,
 };
 

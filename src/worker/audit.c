@@ -25,6 +25,20 @@ static const char *step_of(const struct session *session, uint32_t code)
 	}
 }
 
+static const char *check_text(enum check check, const char *passed)
+{
+	switch (check) {
+	case CHECK_PASSED:
+		return passed;
+	case CHECK_REVOKED:
+		return "revoked";
+	case CHECK_FAILED:
+		return "failed";
+	default:
+		return NULL;
+	}
+}
+
 void audit_session(const struct session *session, const struct error_info *info, const char *text)
 {
 	const SSL *agreed = session->stage >= STAGE_OPEN ? session->ssl : NULL;
@@ -40,6 +54,9 @@ void audit_session(const struct session *session, const struct error_info *info,
 		  { FIELD_IDENTITY, session->identity },
 		  { FIELD_OUTCOME, info->code == TLSB_E_NONE ? "ok" : info->name },
 		  { FIELD_STEP, step_of(session, info->code) },
+		  { FIELD_PINS, check_text(session->checks.pins, "ok") },
+		  { FIELD_CRL, check_text(session->checks.crl, "ok") },
+		  { FIELD_OCSP, check_text(session->checks.ocsp, "good") },
 		  { FIELD_BYTES_READ, LOG_NUMBER(session->bytes_read) },
 		  { FIELD_BYTES_WRITTEN, LOG_NUMBER(session->bytes_written) },
 		  { FIELD_MS, LOG_NUMBER(clock_ms() - session->born_ms) });

@@ -107,14 +107,15 @@ static bool is_pinned(struct session *session)
 	STACK_OF(X509) *chain = session->request->verify ? SSL_get0_verified_chain(session->ssl)
 							 : SSL_get_peer_cert_chain(session->ssl);
 	struct verdict verdict;
-	const char *whose;
+	const char *missing;
 
 	if (SSL_session_reused(session->ssl))
 		return true; /* it was when it was new, and the pins are the same */
-	whose = tls_missing_pin(&session->worker->tls, session->request, chain);
-	if (!whose)
+	missing = tls_missing_pin(&session->worker->tls, session->request, chain);
+	session_on_pins(session, missing);
+	if (!missing)
 		return true;
-	verdict_of_pins(session->request->name, whose, &verdict);
+	verdict_of_pins(session->request->name, missing, &verdict);
 	session_end(session, verdict.code, "%s", verdict.text);
 	return false;
 }
@@ -122,7 +123,7 @@ static bool is_pinned(struct session *session)
 /* OpenSSL has refused already for whom there is no good OCSP response; this is the second lock. */
 static bool is_stapled(struct session *session)
 {
-	if (session->stapled || SSL_session_reused(session->ssl) ||
+	if (session->checks.ocsp == CHECK_PASSED || SSL_session_reused(session->ssl) ||
 	    !tls_needs_staple(&session->worker->tls, session->ssl))
 		return true;
 	session_end(session, TLSB_E_CERT_REVOCATION, "the server's OCSP response was not looked at");
@@ -140,16 +141,34 @@ static int go_on(struct session *session, int *ret_result, int *ret_error)
 	return 1;
 }
 
+static enum check passed_if(bool demanded)
+{
+	return demanded ? CHECK_PASSED : CHECK_NONE;
+}
+
+/* What a resumed session needs, it needed and passed when it was new: under the same policy, or nothing
+ * is said. */
+static void inherit_checks(struct session *session)
+{
+	const struct tls *tls = &session->worker->tls;
+
+	if (session->trust_number != tls->trust_number)
+		return;
+	session->checks = (struct checks){
+		.pins = passed_if(tls_has_pins(tls, session->request)),
+		.crl = passed_if(tls_has_crls(tls)),
+		.ocsp = passed_if(tls_needs_staple(tls, session->ssl)),
+	};
+}
+
 /* What it was begun under may not be in force any more. */
 static bool is_allowed(struct session *session)
 {
-	const struct tls *tls = &session->worker->tls;
-	bool changed = session->trust_number != tls->trust_number;
+	bool changed = session->trust_number != session->worker->tls.trust_number;
 	const char *objection;
 
-	/* What a resumed session needs, it needed and had when it was new, under the same policy. */
 	if (SSL_session_reused(session->ssl))
-		session->stapled = !changed && tls_needs_staple(tls, session->ssl);
+		inherit_checks(session);
 	objection = review_objection(session, changed);
 	if (objection)
 		session_end(session, TLSB_E_POLICY, "%s (policy for %s)", objection,
@@ -245,20 +264,26 @@ void session_on_heavy_chain(struct session *session, const char *why)
 
 void session_on_staple(struct session *session, const struct staple *staple)
 {
+	const bool good = staple->code == TLSB_E_NONE, revoked = staple->code == TLSB_E_CERT_REVOKED;
 	struct verdict *refusal;
 
-	session->stapled = staple->code == TLSB_E_NONE;
-	session->staple_until = session->stapled ? staple->until : 0;
-	if (!session->stapled && (refusal = session_refusal(session)))
+	session->staple_until = good ? staple->until : 0;
+	if (good)
+		session->checks.ocsp = CHECK_PASSED;
+	else
+		session->checks.ocsp = revoked ? CHECK_REVOKED : CHECK_FAILED;
+	if (!good && (refusal = session_refusal(session)))
 		verdict_of_staple(session->request->name, staple, refusal);
 }
 
-void session_on_unpinned(struct session *session, const char *whose)
+void session_on_pins(struct session *session, const char *missing)
 {
-	struct verdict *refusal = session_refusal(session);
+	struct verdict *refusal;
 
-	if (refusal)
-		verdict_of_pins(session->request->name, whose, refusal);
+	if (tls_has_pins(&session->worker->tls, session->request))
+		session->checks.pins = missing ? CHECK_FAILED : CHECK_PASSED;
+	if (missing && (refusal = session_refusal(session)))
+		verdict_of_pins(session->request->name, missing, refusal);
 }
 
 static void on_socket(evutil_socket_t fd unused_, short what, void *arg)

@@ -75,7 +75,7 @@ static const char *agreed_objection(const struct bounds *bounds, const struct se
 		return "ciphers: the one that was agreed with the server may not be used any more";
 	if (SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE && !bounds->may_skip_verify)
 		return "allow-insecure: the server's certificate has to be verified now";
-	if (bounds->needs_staple && !session->stapled && SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE)
+	if (bounds->needs_staple && session->checks.ocsp != CHECK_PASSED && SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE)
 		return "require-ocsp-staple: no OCSP response was asked of the server";
 	if (own && !bounds->may_bring_ca)
 		return "own-ca: a program may bring no CA certificates of its own any more";

@@ -30,6 +30,13 @@ struct signing;
 struct staple;
 struct verdict;
 
+/* What came of a check that policy, program or certificate demand; NONE: none of them does. */
+enum check { CHECK_NONE, CHECK_PASSED, CHECK_REVOKED, CHECK_FAILED };
+
+struct checks {
+	enum check pins, crl, ocsp;
+};
+
 enum stage { STAGE_SETUP, STAGE_DIALLING, STAGE_HANDSHAKE, STAGE_OPEN, STAGE_LINGER };
 
 struct session {
@@ -72,8 +79,8 @@ struct session {
 	bool offers; /* an earlier session, in its first flight */
 	unsigned trust_number; /* under which the handshake began */
 	time_t resume_until;
-	bool stapled; /* an OCSP response was needed, and was good */
-	time_t staple_until; /* how long it is; 0 if there was none to look at */
+	struct checks checks; /* of the server's certificate, when the handshake was made */
+	time_t staple_until;  /* how long its OCSP response is valid; 0: there was none to look at */
 	unsigned idle_records; /* without application data, in a row */
 	unsigned turn_records; /* without application data, since this session's turn began */
 
@@ -123,7 +130,7 @@ void session_on_resumable(struct session *session, SSL_SESSION *resumable);
 void session_on_refused_certificate(struct session *session, X509_STORE_CTX *store);
 void session_on_heavy_chain(struct session *session, const char *why);
 void session_on_staple(struct session *session, const struct staple *staple);
-void session_on_unpinned(struct session *session, const char *whose);
+void session_on_pins(struct session *session, const char *missing);
 void session_on_record(struct session *session, int sent, int type, const void *bytes, size_t len);
 
 /* Messages on a session's socket. */

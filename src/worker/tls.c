@@ -383,6 +383,11 @@ const char *tls_missing_pin(const struct tls *tls, const struct request *request
 	return pins_satisfied(&request->pins, chain, request->verify) ? NULL : "the program";
 }
 
+bool tls_has_pins(const struct tls *tls, const struct request *request)
+{
+	return tls->bounds.pins.count + request->pins.count > 0;
+}
+
 bool tls_needs_staple(const struct tls *tls, const SSL *ssl)
 {
 	const X509 *cert = SSL_get0_peer_certificate(ssl);

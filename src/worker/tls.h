@@ -69,6 +69,9 @@ struct session *tls_session_of(const SSL *ssl);
 const char *tls_missing_pin(const struct tls *tls, const struct request *request,
 			    const STACK_OF(X509) *chain);
 
+/* Whether there are any, of either. */
+bool tls_has_pins(const struct tls *tls, const struct request *request);
+
 /* Whether the policy, or the server's certificate itself, demands an OCSP response with it. */
 bool tls_needs_staple(const struct tls *tls, const SSL *ssl);
 

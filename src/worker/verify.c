@@ -151,12 +151,19 @@ static X509_STORE_CTX_verify_fn verify_signatures;
  */
 static int nothing_is_revoked(X509_STORE_CTX *store)
 {
-	const struct session *session = session_of(store);
+	struct session *session = session_of(store);
 
 	if (!session->request->verify || !tls_has_crls(&session->worker->tls))
 		return 1;
 	X509_STORE_CTX_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
-	return X509_STORE_CTX_get_check_revocation(store)(store);
+	if (X509_STORE_CTX_get_check_revocation(store)(store) > 0) {
+		session->checks.crl = CHECK_PASSED;
+		return 1;
+	}
+	session->checks.crl = X509_STORE_CTX_get_error(store) == X509_V_ERR_CERT_REVOKED
+				      ? CHECK_REVOKED
+				      : CHECK_FAILED;
+	return 0;
 }
 
 /* The chain is there and ends in a trusted root; its signatures come next, then its constraints. */
@@ -185,14 +192,13 @@ static int set_name(X509_VERIFY_PARAM *param, const struct request *request)
 static int keys_are_pinned(X509_STORE_CTX *store)
 {
 	struct session *session = session_of(store);
-	const char *whose = tls_missing_pin(&session->worker->tls, session->request,
-					    X509_STORE_CTX_get0_chain(store));
+	const char *missing = tls_missing_pin(&session->worker->tls, session->request,
+					      X509_STORE_CTX_get0_chain(store));
 
-	if (!whose)
-		return 1;
-	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
-	session_on_unpinned(session, whose);
-	return 0;
+	session_on_pins(session, missing);
+	if (missing)
+		X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+	return !missing;
 }
 
 /*

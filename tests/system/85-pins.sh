@@ -67,7 +67,10 @@ own()
 		connects 61001 --pin "$stranger" --pin "$good"
 	done
 	unpinned 61001 'the program' --pin "$stranger"
+	logs 'uid=61001 event=session .*outcome=ok pins=ok bytes_read'
+	logs 'uid=61001 event=session .*outcome=CERT_PIN step=verify pins=failed bytes_read'
 	connects 61001 # nothing of it stays
+	logs 'uid=61001 event=session .*outcome=ok bytes_read'
 }
 prove "a program's pins: of the leaf, the CA between, the root; one of them suffices" own
 
@@ -93,6 +96,8 @@ floor()
 	connects 61002 --ca "$PKI/root.pem"
 	unpinned 61003 "the broker's policy" --ca "$PKI/root.pem"
 	unpinned 61003 "the broker's policy" --insecure
+	says daemon 'uid=61003 event=session .*outcome=CERT_PIN step=verify pins=failed '
+	deny says daemon 'uid=61003 event=session .*pins=ok'
 }
 prove "they are a floor: with an own CA, and without verification" floor
 

@@ -80,6 +80,8 @@ whole()
 	connects 61001 "$other"
 	connects 61001 "$good" --ca "$PKI/root.pem"
 	connects 61003 "$good"
+	logs 'uid=61001 event=session .*outcome=ok crl=ok bytes_read'
+	logs 'uid=61003 event=session .*outcome=ok bytes_read'
 }
 prove "lists of all CAs, and nothing on them: verified" whole
 
@@ -87,6 +89,7 @@ part()
 {
 	refused 61002 "$good" 'there is no revocation list of its CA'
 	refused 61002 "$good" 'there is no revocation list of its CA' --ca "$PKI/root.pem"
+	logs 'uid=61002 event=session .*outcome=CERT_REVOCATION step=verify crl=failed '
 }
 prove "one CA without a list: refused, also with a CA of the program's own" part
 
@@ -100,6 +103,7 @@ revoked()
 	cat "$TMP/root.crl" "$TMP/intermediate.crl" > "$TMP/all.crl"
 	reload 'trust bundle'
 	refused 61001 "$good" 'was revoked'
+	logs 'uid=61001 event=session .*outcome=CERT_REVOKED step=verify crl=revoked '
 	connects 61001 "$other"
 	connects 61001 "$good" --insecure
 	connects 61003 "$good"
