@@ -4,6 +4,8 @@
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 
+#include "trust/memory.h"
+
 static int set_padding(EVP_PKEY_CTX *ctx, enum padding padding)
 {
 	switch (padding) {
@@ -18,8 +20,8 @@ static int set_padding(EVP_PKEY_CTX *ctx, enum padding padding)
 	}
 }
 
-int sign(EVP_PKEY *key, const struct scheme *scheme, const uint8_t *bytes, size_t len,
-	 struct signature *ret)
+static int make(EVP_PKEY *key, const struct scheme *scheme, const uint8_t *bytes, size_t len,
+		struct signature *ret)
 {
 	const char *digest = scheme->digest[0] != '\0' ? scheme->digest : NULL;
 	EVP_MD_CTX *md;
@@ -37,5 +39,21 @@ int sign(EVP_PKEY *key, const struct scheme *scheme, const uint8_t *bytes, size_
 	     EVP_DigestSign(md, ret->bytes, &ret->len, bytes, len) > 0;
 	EVP_MD_CTX_free(md);
 	ERR_clear_error();
-	return ok ? 0 : -EIO;
+	return ok && ret->len <= sizeof(ret->bytes) ? 0 : -EIO;
+}
+
+/*
+ * Without memory OpenSSL calls an ECDSA signature done that has 2^32-1 bytes, and a key one of another
+ * type: what it says then does not count.  And what it keeps with a key, to blind RSA, may be half made
+ * from then on, and the next signatures wrong: so they are made with copies, which have nothing of that.
+ */
+int sign(EVP_PKEY *key, const struct scheme *scheme, const uint8_t *bytes, size_t len,
+	 struct signature *ret)
+{
+	const unsigned long failures = memory_failures();
+	EVP_PKEY *copy = failures > 0 ? EVP_PKEY_dup(key) : NULL;
+	int r = failures > 0 && !copy ? -ENOMEM : make(copy ? copy : key, scheme, bytes, len, ret);
+
+	EVP_PKEY_free(copy);
+	return memory_failures() == failures ? r : -ENOMEM;
 }

@@ -84,12 +84,17 @@ pid_of_role()
 	esac
 }
 
-# session UID CERTIFICATE: a new one, which ends with its deadline; 0 or 1 as traffic says.
+# session UID KIND: a new one, which ends with its deadline; 0 or 1 as traffic says.  KIND: good; bad, with a
+# server that is not to be accepted; known, with one that wants a certificate, and verifies that.
 session()
 {
-	local port=$GOOD status=0
-	[ "$2" = good ] || port=$BAD
-	as_uid "$1" timeout 40 traffic --socket "$SOCKET" localhost "$port" echo 100 || status=$?
+	local port=$GOOD status=0 identity=()
+	case $2 in
+	bad) port=$BAD ;;
+	known) port=$WANTS identity=(--identity known --no-resumption) ;;
+	esac
+	as_uid "$1" timeout 40 traffic --socket "$SOCKET" "${identity[@]}" localhost "$port" echo 100 ||
+		status=$?
 	[ "$status" -le 1 ] || echo "a session hangs: status $status" >> "$TMP/unexpected"
 	return "$status"
 }
@@ -104,7 +109,7 @@ in_time()
 
 is_back()
 {
-	session "$CLIENT" good
+	session "$CLIENT" good && session "$CLIENT" known
 }
 
 # pulse NAME UID: a byte there and back, again and again.
@@ -146,6 +151,10 @@ sessions()
 	if session "$CLIENT" bad; then
 		echo "a server was accepted that must not be" >> "$TMP/unexpected"
 	fi
+	if [ "$1" = keyholder ]; then
+		session "$CLIENT" known || true
+		session "$OTHER" known || true
+	fi
 	if [ "$1" = supervisor ]; then
 		NEWCOMER=$((NEWCOMER + 1))
 		session "$NEWCOMER" good || true
@@ -173,10 +182,12 @@ fail_once()
 # fail_all ROLE
 fail_all()
 {
-	local fault i=0
+	local fault i=0 step=$STEP
+	# Of its profile it needs little to sign: two calls.
+	[ "$1" != keyholder ] || step=$(((STEP + 2) / 3))
 	while read -r -u 8 fault; do
 		i=$((i + 1))
-		[ $(((i + STEP / 2) % STEP)) = 0 ] || continue
+		[ $(((i + step / 2) % step)) = 0 ] || continue
 		# shellcheck disable=SC2086  # two words
 		fail_once "$1" $fault
 	done 8< <(faults_of "$1")
@@ -188,8 +199,20 @@ start_peer bad unknown-ca
 BAD=$PORT
 start_peer good good
 GOOD=$PORT
-start_daemon --sandbox=log
-for role in frontdoor connector worker supervisor; do
+start_peer wants good --clients-from "$PKI/root.pem"
+WANTS=$PORT
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$TMP/known.key" 2> /dev/null
+openssl req -new -key "$TMP/known.key" -subj /CN=known -out "$TMP/known.csr"
+openssl x509 -req -in "$TMP/known.csr" -CA "$PKI/root.crt" -CAkey "$PKI/root.key" -days 2 \
+	-out "$TMP/known.pem" 2> /dev/null
+chown root:nogroup "$TMP/known.key"
+chmod 640 "$TMP/known.key"
+write_conf <<-END
+	identity "known" { certificate = "$TMP/known.pem" key = "$TMP/known.key" }
+	identities = { known }
+END
+start_daemon --sandbox=log --config "$conf"
+for role in frontdoor connector worker keyholder supervisor; do
 	: > "$TMP/survived"
 	prove "case 45: a system call of the $role fails, and each of its errors is survived" fail_all "$role"
 	count=$(wc -l < "$TMP/survived")

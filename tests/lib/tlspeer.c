@@ -397,7 +397,7 @@ static void usage(void)
 {
 	fprintf(stderr, "usage: tlspeer [--weak] --cert PEM --key PEM [--listen ADDRESS]\n"
 			"               [--alpn LIST] [--tls 1.1|1.2|1.3] [--mute] [--junk]\n"
-			"               [--staple FILE]\n");
+			"               [--staple FILE] [--clients-from PEM]\n");
 	exit(2);
 }
 
@@ -414,6 +414,14 @@ static int on_status(SSL *ssl, void *file)
 	return SSL_TLSEXT_ERR_OK;
 }
 
+/* Who has none of this CA, or cannot sign with it, gets no session. */
+static int demand_certificates(SSL_CTX *context, const char *ca)
+{
+	SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	SSL_CTX_set_session_id_context(context, (const unsigned char *)"tlspeer", 7);
+	return SSL_CTX_load_verify_file(context, ca);
+}
+
 static void staple(SSL_CTX *context, char *file)
 {
 	SSL_CTX_set_tlsext_status_cb(context, on_status);
@@ -427,6 +435,7 @@ static const char *parse(struct server *server, int argc, char **argv)
 		{ "cert", 1, NULL, 'c' }, { "key", 1, NULL, 'k' },  { "listen", 1, NULL, 'l' },
 		{ "tls", 1, NULL, 't' },  { "alpn", 1, NULL, 'a' }, { "mute", 0, NULL, 'm' },
 		{ "junk", 0, NULL, 'j' }, { "weak", 0, NULL, 'w' }, { "staple", 1, NULL, 's' },
+		{ "clients-from", 1, NULL, 'C' },
 		{ 0 },
 	};
 	const char *address = "127.0.0.1";
@@ -445,6 +454,7 @@ static const char *parse(struct server *server, int argc, char **argv)
 		case 'j': server->junk = 1; break;
 		/* First of all: OpenSSL would not load a weak certificate otherwise. */
 		case 'w': ok = SSL_CTX_set_cipher_list(context, "DEFAULT@SECLEVEL=0"); break;
+		case 'C': ok = demand_certificates(context, optarg); break;
 		case 's': staple(context, optarg); break;
 		default: usage();
 		}

@@ -467,7 +467,8 @@ static void usage(void)
 	fprintf(stderr,
 		"usage: traffic [--socket PATH] [--ca FILE] [--name NAME] [--sessions N]\n"
 		"               [--clients N] [--processes N] [--rounds N] [--pause MS] [--timeout MS] [--spin]\n"
-		"               [--no-resumption] [--insecure] [--info] [--seed N] HOST PORT WORK...\n");
+		"               [--no-resumption] [--insecure] [--info] [--seed N] [--identity NAME]\n"
+		"               HOST PORT WORK...\n");
 	exit(2);
 }
 
@@ -524,7 +525,8 @@ static unsigned parse(struct options *options, int argc, char **argv)
 		{ "sessions", 1, NULL, 'N' }, { "clients", 1, NULL, 'C' },  { "processes", 1, NULL, 'P' },
 		{ "rounds", 1, NULL, 'r' },   { "pause", 1, NULL, 'p' },    { "spin", 0, NULL, 'S' },
 		{ "insecure", 0, NULL, 'i' }, { "info", 0, NULL, 'I' },     { "seed", 1, NULL, 'd' },
-		{ "no-resumption", 0, NULL, 'R' }, { "timeout", 1, NULL, 't' }, { 0 },
+		{ "no-resumption", 0, NULL, 'R' }, { "timeout", 1, NULL, 't' },
+		{ "identity", 1, NULL, 'y' }, { 0 },
 	};
 	unsigned processes = 1;
 
@@ -535,6 +537,10 @@ static unsigned parse(struct options *options, int argc, char **argv)
 		case 'n':
 			if (tlsb_config_set_server_name(options->config, optarg) < 0)
 				err(1, "--name");
+			break;
+		case 'y':
+			if (tlsb_config_set_identity(options->config, optarg) < 0)
+				err(1, "--identity");
 			break;
 		case 'N': options->sessions = (unsigned)atoi(optarg); break;
 		case 'C': options->clients = (unsigned)atoi(optarg); break;
