@@ -151,6 +151,7 @@ static void taken_init(struct scene *scene, struct taken *taken, enum role role,
 	close(page);
 	*taken = (struct taken){ .process = process, .far = pair[1] };
 	taken->worker = (struct worker){ .process = process, .uid = GOOD_UID + 1 };
+	taken->worker.serial = ++supervisor->workers.last_serial;
 	taken->worker.state = testing_random(&scene->seed) % 2 ? ROW_STATE_RUNNING : ROW_STATE_SPARE;
 	taken->station = (struct station){ .supervisor = supervisor, .role = role };
 	process->supervisor = supervisor;

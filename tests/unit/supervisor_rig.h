@@ -74,6 +74,7 @@ static inline struct rig_process *rig_add_spare(struct rig *rig)
 	assert_non_null(worker);
 	worker->process = &added->process;
 	worker->state = ROW_STATE_SPARE;
+	worker->serial = ++rig->supervisor.workers.last_serial;
 	added->process.owner = added->worker = worker;
 	TAILQ_INSERT_TAIL(&rig->supervisor.workers.list, worker, next);
 	rig->supervisor.workers.spare = worker;
