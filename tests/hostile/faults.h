@@ -418,8 +418,20 @@ WRAPPED(pid_t, fork, (void), ())
 WRAPPED(int, inotify_init1, (int flags), (flags))
 WRAPPED(int, inotify_add_watch, (int fd, const char *path, uint32_t events), (fd, path, events))
 
-/* Only to read: the third argument is never there. */
-WRAPPED(int, open, (const char *path, int flags, ...), (path, flags))
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+
+int __wrap_open(const char *path, int flags, ...)
+{
+	va_list ap;
+	mode_t mode = 0;
+
+	va_start(ap, flags);
+	if (flags & O_CREAT)
+		mode = va_arg(ap, mode_t);
+	va_end(ap);
+	return faults_fail(FAULTS_open) < 0 ? -1 : __real_open(path, flags, mode);
+}
 
 /*
  * It is libevent that makes this call, which is not linked with --wrap; but what the program itself
