@@ -114,10 +114,12 @@ kill_spare()
 	both_go_on
 }
 
+# Sessions need some roles less than others: such a one may be about to be started yet.
 kill_station()
 {
 	local at
 	two_loads
+	wait_until 10 role_pid "$1"
 	at=$(now)
 	kill_role "$(role_pid "$1")"
 	back_after "$at" "$CLIENT"
