@@ -23,7 +23,7 @@ HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fstack-clash-protectio
 CFLAGS   ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DTLSB_VERSION='"$(VERSION)"' -Iinclude -Isrc -I. $(WARN) \
              $(if $(SANITIZE),-DSANDBOX_CAN_BE_OFF $(SANITIZE),$(HARDEN)) -fvisibility=hidden \
-             -MMD -MP $(CFLAGS)
+             -MMD -MP $(CFLAGS) $(MORE_CFLAGS)
 ALL_LDFLAGS = $(SANITIZE) -Wl,-z,relro,-z,now $(LDFLAGS)
 
 PKGS     := openssl libevent_core libseccomp libsystemd libcares libconfuse
@@ -63,6 +63,10 @@ $(B)/pic/%.o: %.c
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -fPIE -c -o $@ $<
+
+# What is tested has the flags that it is installed with; the tests themselves take most of a build's
+# time, and are soon done anyway: .ci/check has them optimized less.
+$(B)/tests/%.o: MORE_CFLAGS = $(TEST_CFLAGS)
 
 $(B)/tlsbrokerd: $(OBJ)
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(PKG_LIBS)

@@ -9,8 +9,10 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include "tests/sanitized.h"
+
 /* Longer seeds are run as they are, and are cut and changed in so many places. */
-#define PLACES 256
+#define PLACES SANITIZED_SHARE(256)
 
 #define LIMIT_SECONDS 100
 

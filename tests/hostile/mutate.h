@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 
 #include "tests/attacks.h"
+#include "tests/sanitized.h"
 #include "wire/msg.h"
 
 /* As many descriptors as the kernel takes in one message (SCM_MAX_FD). */
@@ -49,11 +50,7 @@ static inline uint64_t mutant_seed(void)
 /* How many to send: with a sanitizer a fourth of them, for time's sake. */
 static inline uint64_t attack_share(uint64_t full, uint64_t quick)
 {
-#ifdef __SANITIZE_ADDRESS__
-	return (attacks_full() ? full : quick) / 4;
-#else
-	return attacks_full() ? full : quick;
-#endif
+	return SANITIZED_SHARE(attacks_full() ? full : quick);
 }
 
 static inline struct msg_header mutant_header(const struct mutant *mutant)

@@ -9,17 +9,13 @@
 #include <time.h>
 
 #include "tests/attacks.h"
+#include "tests/sanitized.h"
 #include "tests/lib/bombs.h"
 
 #define TRIES	  3
 #define PAUSE_US  50000	 /* what one handshake may take without a pause */
 #define ALL_US	  250000 /* and in all */
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define TIMES_COUNT false
-#else
-#define TIMES_COUNT true
-#endif
 
 static unsigned long tried, survived;
 
@@ -108,7 +104,7 @@ static struct cost explode(struct rig *rig, const struct bomb *bomb, SSL_CTX *se
 
 static bool is_within(const struct cost *cost)
 {
-	return !TIMES_COUNT || (cost->pause_us < PAUSE_US && cost->all_us < ALL_US);
+	return SANITIZED || (cost->pause_us < PAUSE_US && cost->all_us < ALL_US);
 }
 
 static void try(struct rig *rig, const struct bomb *bomb, SSL_CTX *server)

@@ -10,15 +10,10 @@
 #include <time.h>
 
 #include "tests/attacks.h"
+#include "tests/sanitized.h"
 
 #define PAUSE_US 50000
 #define TRIES	 3
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define TIMES_COUNT false
-#else
-#define TIMES_COUNT true
-#endif
 
 static unsigned long tried, survived;
 
@@ -326,14 +321,14 @@ static void try(const struct flood *flood, int version, unsigned many)
 		scribe_deinit(&scribe);
 	}
 	tried++;
-	survived += !TIMES_COUNT || worst < PAUSE_US;
+	survived += SANITIZED || worst < PAUSE_US;
 	print_message("%6lu us: TLS 1.%d, %s\n", worst, version - TLS1_2_VERSION + 2, flood->what);
-	assert_true(!TIMES_COUNT || worst < PAUSE_US);
+	assert_true(SANITIZED || worst < PAUSE_US);
 }
 
 static void case_33_floods_end_and_take_no_more_than_their_turn(void **state unused_)
 {
-	unsigned many = attacks_full() ? 100000 : 10000; /* of those that may go on */
+	unsigned many = SANITIZED_SHARE(attacks_full() ? 100000 : 10000); /* of those that may go on */
 
 	alarm(600);
 	for (size_t i = 0; i < ARRAY_SIZE(floods); i++) {
