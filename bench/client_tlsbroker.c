@@ -100,6 +100,36 @@ static void link_write(struct link *link, const void *buf, size_t len)
 	}
 }
 
+static size_t link_use(struct link *link, size_t len, use_fn *use)
+{
+	const void *data;
+	ssize_t r = tlsb_peek(link->session, &data);
+
+	if (r <= 0)
+		failed(link, "peek");
+	if (len > (size_t)r)
+		len = (size_t)r;
+	use(data, len);
+	if (tlsb_consume(link->session, len) < 0)
+		failed(link, "consume");
+	return len;
+}
+
+static size_t link_make(struct link *link, size_t len, make_fn *make)
+{
+	void *room;
+	ssize_t r = tlsb_reserve(link->session, &room);
+
+	if (r < 0)
+		failed(link, "reserve");
+	if (len > (size_t)r)
+		len = (size_t)r;
+	make(room, len);
+	if (tlsb_commit(link->session, len) < 0)
+		failed(link, "commit");
+	return len;
+}
+
 int main(int argc, char **argv)
 {
 	return driver_main(argc, argv);

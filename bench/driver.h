@@ -4,6 +4,8 @@
  * driver_main() as its main().
  *
  *	client down|up BYTES        one session; prints: seconds, this process's CPU seconds
+ *	client used-down|made-up BYTES  the same, but the program looks at each byte, or makes it; with
+ *	                            the broker where it stands, without a copy
  *	client ping COUNT           64 bytes there and back; prints: median, 99th percentile in µs
  *	client full|resumed COUNT   connect, handshake, 64 bytes there and back, close, one after the
  *	                            other; prints: how many per second
@@ -43,6 +45,13 @@ static void link_free(struct link *);
 /* Up to LEN bytes, at least one; blocks.  All of LEN bytes; blocks. */
 static size_t link_read(struct link *, void *buf, size_t len);
 static void link_write(struct link *, const void *buf, size_t len);
+
+/* The same without a buffer of the caller's, where that can be: USE is given what came, MAKE the place
+ * to fill.  Returns how many bytes were used or made. */
+typedef void use_fn(const void *data, size_t len);
+typedef void make_fn(void *data, size_t len);
+static size_t link_use(struct link *, size_t len, use_fn *use);
+static size_t link_make(struct link *, size_t len, make_fn *make);
 
 __attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...)
 {
@@ -87,29 +96,62 @@ static void there_and_back(struct link *link)
 		die("the echo is not what was sent");
 }
 
-static void run_bulk(struct backend *backend, enum work_kind kind, uint64_t bytes)
+static uint64_t used;
+
+/* What a program does with its data, at the least: each byte passes its processor once. */
+static void use_words(const void *data, size_t len)
+{
+	uint64_t sum = 0, word;
+
+	for (size_t i = 0; i + sizeof(word) <= len; i += sizeof(word)) {
+		memcpy(&word, (const char *)data + i, sizeof(word));
+		sum ^= word;
+	}
+	used ^= sum;
+}
+
+static void make_words(void *data, size_t len)
+{
+	memset(data, (int)len, len);
+}
+
+static size_t min_size(uint64_t a, size_t b)
+{
+	return a < b ? (size_t)a : b;
+}
+
+/* One step of a transfer; returns how many bytes it moved. */
+static size_t move(struct link *link, enum work_kind kind, size_t len, int handled)
 {
 	static char buf[WORK_BYTES];
+
+	if (handled)
+		return kind == WORK_SOURCE ? link_use(link, len, use_words) :
+					     link_make(link, len, make_words);
+	if (kind == WORK_SOURCE)
+		return link_read(link, buf, len);
+	link_write(link, buf, len);
+	return len;
+}
+
+static void run_bulk(struct backend *backend, enum work_kind kind, uint64_t bytes, int handled)
+{
 	struct link *link = link_new(backend);
 	double start, cpu;
 	uint64_t left = bytes;
+	char byte;
 
 	ask(link, WORK_ECHO, 64); /* the session is warm, tickets have come */
 	there_and_back(link);
 	start = now(CLOCK_MONOTONIC);
 	cpu = now(CLOCK_PROCESS_CPUTIME_ID);
 	ask(link, kind, bytes);
-	while (left > 0) {
-		size_t len = left < sizeof(buf) ? (size_t)left : sizeof(buf);
-
-		if (kind == WORK_SOURCE)
-			len = link_read(link, buf, len);
-		else
-			link_write(link, buf, len);
-		left -= len;
-	}
+	while (left > 0)
+		left -= move(link, kind, min_size(left, WORK_BYTES), handled);
 	if (kind == WORK_SINK)
-		read_all(link, buf, 1);
+		read_all(link, &byte, 1);
+	else if (used == 1)
+		die("the server sends what no server sends"); /* so that nobody skips the sum */
 	printf("%.6f %.6f\n", now(CLOCK_MONOTONIC) - start, now(CLOCK_PROCESS_CPUTIME_ID) - cpu);
 	link_free(link);
 }
@@ -211,7 +253,7 @@ static void run_first(struct backend *backend, int resumed)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: client down|up BYTES|ping|full|resumed|idle COUNT PORT TRUST\n"
+	fprintf(stderr, "usage: client down|up|used-down|made-up BYTES|ping|full|resumed|idle COUNT PORT TRUST\n"
 			"       client first|first-resumed PORT TRUST\n");
 	return 2;
 }
@@ -230,9 +272,13 @@ static int driver_main(int argc, char **argv)
 	if (first)
 		run_first(backend, resume);
 	else if (strcmp(what, "down") == 0)
-		run_bulk(backend, WORK_SOURCE, count);
+		run_bulk(backend, WORK_SOURCE, count, 0);
 	else if (strcmp(what, "up") == 0)
-		run_bulk(backend, WORK_SINK, count);
+		run_bulk(backend, WORK_SINK, count, 0);
+	else if (strcmp(what, "used-down") == 0)
+		run_bulk(backend, WORK_SOURCE, count, 1);
+	else if (strcmp(what, "made-up") == 0)
+		run_bulk(backend, WORK_SINK, count, 1);
 	else if (strcmp(what, "ping") == 0)
 		run_ping(backend, (unsigned)count);
 	else if (strcmp(what, "full") == 0 || resume)

@@ -75,8 +75,12 @@ END {
 		"(of all rounds)", "aim"
 	row("down", "bulk down, 1 session", "MiB/s", "broker", ">= 0.9")
 	row("up", "bulk up, 1 session", "MiB/s", "broker", ">= 0.9")
+	row("used-down", "down, each byte used, no copy", "MiB/s", "broker", "")
+	row("made-up", "up, each byte made, no copy", "MiB/s", "broker", "")
 	row("cpu_down", "CPU down", "s/GiB", "broker", "")
 	row("cpu_up", "CPU up", "s/GiB", "broker", "")
+	row("cpu_used-down", "CPU down, used, no copy", "s/GiB", "broker", "")
+	row("cpu_made-up", "CPU up, made, no copy", "s/GiB", "broker", "")
 	row("ping", "64 bytes there and back", "us", "broker", "<= 1.6")
 	row("full", "full handshakes", "1/s", "broker", ">= 0.9")
 	row("mutual", "the same, ECDSA client certificate", "1/s", "broker", ">= 0.9")

@@ -241,6 +241,38 @@ TLSB_PUBLIC ssize_t tlsb_read(struct tlsb_session *, void *buf, size_t len);
  */
 TLSB_PUBLIC ssize_t tlsb_write(struct tlsb_session *, const void *buf, size_t len);
 
+/*
+ * Read without a copy: as tlsb_read(), but the bytes stay where they are, in one piece at *DATA, until
+ * tlsb_consume() gives back their place.  Returns how many there are, at most what the session's
+ * channel holds; asked again before that, those and what came since.  They are the session's, and
+ * void after tlsb_read(), tlsb_disconnect() or tlsb_session_free().  The broker can write there, too:
+ * one that was taken over may change what is being looked at, so what a decision depends on is
+ * copied, and the copy is checked.
+ */
+TLSB_PUBLIC ssize_t tlsb_peek(struct tlsb_session *, const void **data);
+
+/*
+ * The first N bytes of what tlsb_peek() returned are done with; the rest stays, and can be consumed
+ * later.  EINVAL: more than are left of it; nothing was moved.
+ */
+TLSB_PUBLIC int tlsb_consume(struct tlsb_session *, size_t n);
+
+/*
+ * Write without a copy: room for that many bytes, in one piece at *ROOM, which go on their way with
+ * tlsb_commit().  Asked again before that, the same room and what became free since.  Void after
+ * tlsb_write(), tlsb_shutdown(), tlsb_disconnect() or tlsb_session_free().  The session's broker can
+ * see, and one that was taken over can change, what stands there also before it is committed.  Fails
+ * as tlsb_write() does.
+ */
+TLSB_PUBLIC ssize_t tlsb_reserve(struct tlsb_session *, void **room);
+
+/*
+ * The first N bytes of what tlsb_reserve() returned are filled: send them, as if they had been
+ * written.  The rest of the room stays reserved.  EINVAL: more than are left of it.  EPIPE: after
+ * tlsb_shutdown().
+ */
+TLSB_PUBLIC int tlsb_commit(struct tlsb_session *, size_t n);
+
 /* How many bytes tlsb_read() would return now; no system call. */
 TLSB_PUBLIC ssize_t tlsb_pending(const struct tlsb_session *);
 

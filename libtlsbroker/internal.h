@@ -72,6 +72,7 @@ struct tlsb_session {
 	bool fin;       /* tlsb_shutdown() was called */
 	uint32_t seen;  /* enum session_state: as the last call found it */
 	uint32_t told;  /* the same, as far as the program knows from a call's success */
+	uint32_t peeked, reserved; /* how much of the rings the program was shown, and may move */
 
 	/* For wait.c, which explains them. */
 	bool shown;       /* the program has the descriptor */

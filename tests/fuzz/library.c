@@ -168,6 +168,28 @@ static ssize_t move(struct program *program, size_t len, bool in)
 	return n;
 }
 
+/* All that is shown is there. */
+static ssize_t move_in_place(struct program *program, size_t len, bool in)
+{
+	struct tlsb_session *session = program->session;
+	const void *data = NULL;
+	void *room = NULL;
+	ssize_t n = in ? tlsb_peek(session, &data) : tlsb_reserve(session, &room);
+
+	if (n <= 0)
+		return n;
+	if (in) {
+		char *copy = malloc((size_t)n);
+
+		must(copy);
+		memcpy(copy, data, (size_t)n);
+		free(copy);
+	} else {
+		memset(room, 1, (size_t)n);
+	}
+	return in ? tlsb_consume(session, len) : tlsb_commit(session, len);
+}
+
 static ssize_t call(struct program *program, struct input *input)
 {
 	static const short events[] = { POLLIN, POLLOUT, POLLIN | POLLOUT };
@@ -175,7 +197,7 @@ static ssize_t call(struct program *program, struct input *input)
 	const char *badge;
 	int wanted;
 
-	switch (take_u8(input) % 13) {
+	switch (take_u8(input) % 15) {
 	case 0:
 		return tlsb_connect(session, "server.example", "443");
 	case 1:
@@ -205,6 +227,10 @@ static ssize_t call(struct program *program, struct input *input)
 	case 11:
 		wanted = events[take_u8(input) % ARRAY_SIZE(events)];
 		return tlsb_wait(session, wanted, take_u8(input) % 4);
+	case 12:
+		return move_in_place(program, take_u16(input), true);
+	case 13:
+		return move_in_place(program, take_u16(input), false);
 	default:
 		return tlsb_connect(session, NULL, NULL);
 	}

@@ -50,6 +50,33 @@ static long writes(struct tlsb_session *session)
 	return tlsb_write(session, buffer.data, sizeof(buffer.data));
 }
 
+static long peeks(struct tlsb_session *session)
+{
+	const void *data;
+
+	return tlsb_peek(session, &data);
+}
+
+/* What it was shown is believed to be ten bytes, whatever has become of them. */
+static long consumes(struct tlsb_session *session)
+{
+	session->peeked = 10;
+	return tlsb_consume(session, 10);
+}
+
+static long reserves(struct tlsb_session *session)
+{
+	void *room;
+
+	return tlsb_reserve(session, &room);
+}
+
+static long commits(struct tlsb_session *session)
+{
+	session->reserved = 10;
+	return tlsb_commit(session, 10);
+}
+
 static long asks_how_much(struct tlsb_session *session)
 {
 	return tlsb_pending(session);
@@ -116,9 +143,9 @@ static void both_ends(struct rig *rig)
 }
 
 /*
- * What a call touches, in this order.  One that could not go on looks twice, the second time after it has asked the
- * kernel, or armed its bell (doorbell.h); one that is polled also looks whether there is something
- * for other calls.  Within one look there is no word twice.
+ * What a call touches, in this order.  One that could not go on looks twice, the second time after it
+ * has asked the kernel, or armed its bell (doorbell.h); one that is polled also looks whether there is
+ * something for other calls.  Within one look there is no word twice.
  */
 #define ENDS    "ended state"
 #define INPUT   ENDS " rx_end rx.head"
@@ -156,6 +183,17 @@ static const struct scene {
 	  OUTPUT " " SOME_IN " >program_wants " OUTPUT " " SOME_IN " program_wants" },
 	{ "write: an error", an_error, writes, false, -1, ENDS " error text" },
 	{ "write: both ends", both_ends, writes, false, -1, ENDS " error rx_end" },
+	{ "peek: nothing", nothing, peeks, false, -1, INPUT " " INPUT },
+	{ "peek: bytes", bytes, peeks, false, 10, INPUT },
+	{ "peek: bytes, polled", bytes, peeks, true, 10, INPUT },
+	{ "peek: the server's end", the_servers_end, peeks, false, 0, INPUT },
+	{ "consume", bytes, consumes, false, 0, "rx.head >rx.tail worker_wants" },
+	{ "consume: polled", bytes, consumes, true, 0,
+	  "rx.head >rx.tail worker_wants " OTHERS " >program_wants " OTHERS },
+	{ "consume: nothing there", nothing, consumes, false, -1, "rx.head" },
+	{ "reserve", nothing, reserves, false, LIMIT_RING_MIN, OUTPUT },
+	{ "reserve: no room", full_rings, reserves, false, -1, OUTPUT " " OUTPUT },
+	{ "commit", nothing, commits, false, 0, ">tx.head worker_wants" },
 	{ "pending", bytes, asks_how_much, false, 10, "state rx.head" },
 	{ "shutdown", nothing, shuts_down, false, -1,
 	  ENDS " >tx_fin worker_wants tx_end " ENDS " tx_end" },
@@ -251,17 +289,20 @@ static void assert_sane(const struct scene *scene, const struct rig *rig, long r
 	const struct tlsb_session *session = rig->session;
 	const bool read = scene->call == reads || scene->call == reads_a_byte;
 	const long most = scene->call == reads_a_byte ? 1 : LIMIT_RING_MIN;
+	const long moved = MAX(result, 0), tens = result == 0 ? 10 : 0;
 
 	assert_in_range(result + 1, 0, most + 1);
 	assert_true(touches() <= MOST_TOUCHES);
 	/* Our own indices moved as the result says, and they alone. */
-	assert_int_equal(session->channel.rx.own - rx, read ? MAX(result, 0) : 0);
-	assert_int_equal(session->channel.tx.own - tx, scene->call == writes ? MAX(result, 0) : 0);
+	assert_int_equal(session->channel.rx.own - rx,
+			 scene->call == consumes ? tens : read ? moved : 0);
+	assert_int_equal(session->channel.tx.own - tx,
+			 scene->call == commits ? tens : scene->call == writes ? moved : 0);
 	for (size_t i = 0; i < sizeof(buffer.before); i++) {
 		assert_int_equal(buffer.before[i], CANARY);
 		assert_int_equal(buffer.after[i], CANARY);
 	}
-	for (size_t i = read ? (size_t)MAX(result, 0) : 0; i < sizeof(buffer.data); i++) {
+	for (size_t i = read ? (size_t)moved : 0; i < sizeof(buffer.data); i++) {
 		if (buffer.data[i] != CANARY)
 			fail_msg("%s wrote byte %zu behind its %ld", scene->name, i, result);
 	}

@@ -195,6 +195,29 @@ static void inform(const struct tlsb_session *session)
 	assert_printable(info.chain, sizeof(info.chain));
 }
 
+/* All that is shown is touched: it is there, whatever the enemy says. */
+static ssize_t read_in_place(struct tlsb_session *session, size_t len)
+{
+	const void *data;
+	ssize_t n = tlsb_peek(session, &data);
+
+	if (n <= 0)
+		return n;
+	memcpy(buffer.data, data, MIN((size_t)n, sizeof(buffer.data)));
+	return tlsb_consume(session, MIN(len, (size_t)n));
+}
+
+static ssize_t write_in_place(struct tlsb_session *session, size_t len)
+{
+	void *room;
+	ssize_t n = tlsb_reserve(session, &room);
+
+	if (n < 0)
+		return n;
+	memset(room, CANARY, (size_t)n);
+	return tlsb_commit(session, MIN(len, (size_t)n));
+}
+
 static ssize_t call_at_random(struct tlsb_session *session, uint64_t random)
 {
 	const size_t len = 1 + (random >> 16) % sizeof(buffer.data);
@@ -202,11 +225,13 @@ static ssize_t call_at_random(struct tlsb_session *session, uint64_t random)
 	tlsb_set_timeout(session, random >> 8 & 3 ? 0 : 2);
 	switch (random % 9) {
 	case 0:
-	case 1:
 		return tlsb_read(session, buffer.data, len);
+	case 1:
+		return read_in_place(session, len);
 	case 2:
-	case 3:
 		return tlsb_write(session, buffer.data, len);
+	case 3:
+		return write_in_place(session, len);
 	case 4:
 		return tlsb_wait(session, POLLIN | POLLOUT, random >> 8 & 2);
 	case 5:

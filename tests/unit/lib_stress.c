@@ -7,9 +7,11 @@
 
 #include <pthread.h>
 
+#include "tests/sanitized.h"
+
 #define HANG_MS     10000
-#define PING_PONGS  100000
-#define BULK_BYTES  (64u * 1024 * 1024)
+#define PING_PONGS  SANITIZED_SHARE(100000)
+#define BULK_BYTES  SANITIZED_SHARE(64u * 1024 * 1024)
 #define MIXED_BYTES (4u * 1024 * 1024)
 
 /* ---- the worker ---- */
@@ -93,8 +95,35 @@ static uint8_t pattern(uint64_t at)
 struct flow {
 	struct rig *rig;
 	uint64_t sent, received, goal;
+	bool in_place; /* no copy: tlsb_reserve(), tlsb_peek() */
 	uint8_t out[65536], in[65536];
 };
+
+static void fill(uint8_t *bytes, size_t len, uint64_t at)
+{
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = pattern(at + i);
+}
+
+static void check(const uint8_t *bytes, size_t len, uint64_t at)
+{
+	for (size_t i = 0; i < len; i++)
+		if (bytes[i] != pattern(at + i))
+			fail_msg("byte %zu is wrong", (size_t)at + i);
+}
+
+static ssize_t send_in_place(struct flow *flow, size_t len)
+{
+	void *room;
+	ssize_t n = tlsb_reserve(flow->rig->session, &room);
+
+	if (n < 0)
+		return n;
+	len = MIN(len, (size_t)n);
+	fill(room, len, flow->sent);
+	assert_int_equal(tlsb_commit(flow->rig->session, len), 0);
+	return (ssize_t)len;
+}
 
 /* Returns what was written, 0 if nothing could be. */
 static size_t send_some(struct flow *flow, size_t max)
@@ -104,9 +133,12 @@ static size_t send_some(struct flow *flow, size_t max)
 
 	if (len == 0)
 		return 0;
-	for (size_t i = 0; i < len; i++)
-		flow->out[i] = pattern(flow->sent + i);
-	n = tlsb_write(flow->rig->session, flow->out, len);
+	if (flow->in_place) {
+		n = send_in_place(flow, len);
+	} else {
+		fill(flow->out, len, flow->sent);
+		n = tlsb_write(flow->rig->session, flow->out, len);
+	}
 	if (n < 0) {
 		assert_int_equal(errno, EWOULDBLOCK);
 		return 0;
@@ -115,17 +147,31 @@ static size_t send_some(struct flow *flow, size_t max)
 	return (size_t)n;
 }
 
+static ssize_t receive_in_place(struct flow *flow, size_t len)
+{
+	const void *data;
+	ssize_t n = tlsb_peek(flow->rig->session, &data);
+
+	if (n <= 0)
+		return n;
+	len = MIN(len, (size_t)n);
+	check(data, len, flow->received);
+	assert_int_equal(tlsb_consume(flow->rig->session, len), 0);
+	return (ssize_t)len;
+}
+
 static size_t receive_some(struct flow *flow, size_t max)
 {
-	ssize_t n = tlsb_read(flow->rig->session, flow->in, MIN(max, sizeof(flow->in)));
+	ssize_t n = flow->in_place ?
+			    receive_in_place(flow, max) :
+			    tlsb_read(flow->rig->session, flow->in, MIN(max, sizeof(flow->in)));
 
 	if (n < 0) {
 		assert_int_equal(errno, EWOULDBLOCK);
 		return 0;
 	}
-	for (size_t i = 0; i < (size_t)n; i++)
-		if (flow->in[i] != pattern(flow->received + i))
-			fail_msg("byte %zu is wrong", (size_t)flow->received + i);
+	if (!flow->in_place)
+		check(flow->in, (size_t)n, flow->received);
 	flow->received += (uint64_t)n;
 	return (size_t)n;
 }
@@ -199,14 +245,14 @@ static void ping_pong_by_polling_memory(void **state unused_)
 	stop(&rig, &echo);
 }
 
-static void bulk_both_ways_through_poll(void **state unused_)
+static void move_bulk(bool in_place)
 {
 	struct echo echo;
 	struct rig rig;
 	static struct flow flow;
 
 	start(&rig, &echo, 0);
-	flow = (struct flow){ .rig = &rig, .goal = BULK_BYTES };
+	flow = (struct flow){ .rig = &rig, .goal = BULK_BYTES / 2, .in_place = in_place };
 	while (flow.received < flow.goal) {
 		size_t moved = send_some(&flow, sizeof(flow.out));
 
@@ -215,6 +261,16 @@ static void bulk_both_ways_through_poll(void **state unused_)
 			assert_true(is_readable_within(tlsb_fd(rig.session), HANG_MS));
 	}
 	stop(&rig, &echo);
+}
+
+static void bulk_both_ways_through_poll(void **state unused_)
+{
+	move_bulk(false);
+}
+
+static void bulk_both_ways_in_place(void **state unused_)
+{
+	move_bulk(true);
 }
 
 /*
@@ -237,6 +293,7 @@ static void any_order_through_poll(void **state unused_)
 			uint64_t r = testing_random(&seed);
 			size_t max = (size_t)1 << (r >> 8) % 15;
 
+			flow.in_place = r & 0x1000000;
 			if (flow.sent > flow.received && (r & 0x100000))
 				assert_true(is_readable_within(tlsb_fd(rig.session), HANG_MS));
 			if (r & 0x200000)
@@ -332,6 +389,7 @@ int main(void)
 		TEST(ping_pong_with_a_timeout),
 		TEST(ping_pong_by_polling_memory),
 		TEST(bulk_both_ways_through_poll),
+		TEST(bulk_both_ways_in_place),
 		TEST(any_order_through_poll),
 		TEST(any_order_through_wait),
 		TEST(sessions_in_threads_of_their_own),
