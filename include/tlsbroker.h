@@ -78,6 +78,7 @@ enum tlsb_error {
 	TLSB_E_TLS_CIPHER = 43,  /* no common cipher suite or group: EPROTO */
 	TLSB_E_TLS_ALPN = 44,    /* no common application protocol: EPROTO */
 	TLSB_E_NOT_TLS = 45,     /* the peer does not speak TLS: EPROTO */
+	TLSB_E_PSK = 46,         /* the peer does not know the pre-shared key, or has another: EPROTO */
 
 	/* the peer's certificate; all EKEYREJECTED */
 	TLSB_E_CERT = 60,             /* refused for a reason that has no code of its own */
@@ -189,6 +190,21 @@ TLSB_PUBLIC int tlsb_config_set_identity(struct tlsb_config *, const char *name)
  * administrator has pinned holds besides.  EINVAL: not such a text.  EFBIG: one too many.
  */
 TLSB_PUBLIC int tlsb_config_add_pin(struct tlsb_config *, const char *sha256_base64);
+
+/*
+ * Know the server by a pre-shared key, and be known to it (RFC 4279, RFC 8446).  With KEY NULL and LEN 0
+ * IDENTITY is the name of one that the administrator has configured and granted to the program, which
+ * never sees it.  Else it is what the server calls the key, 1 to 128 bytes without control characters, and
+ * the key's LEN bytes, 16 to 64, are copied; they are overwritten with the settings.  IDENTITY NULL: none,
+ * which is the default.  EINVAL: not so.
+ *
+ * A server that takes the key shows no certificate: whoever has the key is the server, whatever its name.
+ * One that does not is verified by its certificate as ever.  Such sessions are not resumed.  The session
+ * is refused with EACCES when the program has no key of this name, may bring none (own-psk), or when a
+ * certificate is demanded (pins, crl); with EINVAL when the program itself has added pins.
+ */
+TLSB_PUBLIC int tlsb_config_set_psk(struct tlsb_config *, const char *identity, const void *key,
+				    size_t len);
 
 /* AF_INET or AF_INET6: use only such addresses of a name.  AF_UNSPEC (the default): both.  EINVAL. */
 TLSB_PUBLIC int tlsb_config_set_family(struct tlsb_config *, int family);
@@ -346,7 +362,7 @@ struct tlsb_step {
 struct tlsb_info {
 	uint32_t version;          /* TLSB_TLS_1_2 or TLSB_TLS_1_3 */
 	uint32_t resumed;          /* 1: resumed, the certificate was verified when it was new */
-	uint32_t verified;         /* 0 only with tlsb_config_insecure_no_verify() */
+	uint32_t verified;         /* by certificate or pre-shared key; 0 only with tlsb_config_insecure_no_verify() */
 	uint32_t key_bits;         /* size of the peer certificate's key; 0 if unknown */
 	int64_t not_after;         /* end of the peer certificate's validity, seconds since 1970 */
 	uint32_t name_us;          /* time taken by name lookup, TCP connect and TLS handshake */
@@ -362,6 +378,7 @@ struct tlsb_info {
 	/* Its chain as it was verified, one line "subject < issuer" each, leaf first.  Resumed: the leaf. */
 	char chain[1024];
 	char identity[64];         /* our own, if the server asked for it and has seen it; or "" */
+	char psk[136];             /* by which the server is known, instead of by a certificate; or "" */
 };
 
 /*

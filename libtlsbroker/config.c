@@ -24,6 +24,7 @@ void tlsb_config_free(struct tlsb_config *config)
 
 	if (config) {
 		free(config->ca);
+		explicit_bzero(config->psk_key, sizeof(config->psk_key));
 		free(config);
 	}
 	errno = saved;
@@ -40,7 +41,7 @@ struct tlsb_config *config_copy(const struct tlsb_config *config)
 	if (config->ca) {
 		copy->ca = malloc(config->ca_len);
 		if (!copy->ca) {
-			free(copy);
+			tlsb_config_free(copy);
 			errno = ENOMEM;
 			return NULL;
 		}
@@ -151,15 +152,46 @@ int tlsb_config_set_ciphers(struct tlsb_config *config, const char *list)
 	return 0;
 }
 
-int tlsb_config_set_identity(struct tlsb_config *config, const char *name)
+/* What sections of the configuration may be called. */
+static int is_name(const char *name)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				      "0123456789._-";
-	size_t len = name ? strlen(name) : 0;
+	size_t len = strlen(name);
 
-	if (name && (len == 0 || len > LIMIT_BADGE || name[strspn(name, allowed)] != '\0'))
+	return len > 0 && len <= LIMIT_BADGE && name[strspn(name, allowed)] == '\0';
+}
+
+int tlsb_config_set_identity(struct tlsb_config *config, const char *name)
+{
+	if (name && !is_name(name))
 		return invalid(EINVAL);
 	text_copy(config->identity, sizeof(config->identity), name ? name : "");
+	return 0;
+}
+
+static int is_psk_identity(const char *identity)
+{
+	size_t len = strlen(identity);
+
+	for (const char *at = identity; *at != '\0'; at++) {
+		if ((unsigned char)*at < ' ' || *at == 0x7f)
+			return 0;
+	}
+	return len > 0 && len <= LIMIT_PSK_IDENTITY;
+}
+
+int tlsb_config_set_psk(struct tlsb_config *config, const char *identity, const void *key, size_t len)
+{
+	if (key ? len < LIMIT_PSK_LEAST || len > LIMIT_PSK_BYTES : len > 0)
+		return invalid(EINVAL);
+	if (identity ? !(key ? is_psk_identity(identity) : is_name(identity)) : key != NULL)
+		return invalid(EINVAL);
+	text_copy(config->psk, sizeof(config->psk), identity ? identity : "");
+	explicit_bzero(config->psk_key, sizeof(config->psk_key));
+	if (key)
+		memcpy(config->psk_key, key, len);
+	config->psk_len = (uint16_t)len;
 	return 0;
 }
 

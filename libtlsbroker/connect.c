@@ -62,6 +62,26 @@ static int send_ca(struct tlsb_session *session)
 	return 0;
 }
 
+static int send_psk(struct tlsb_session *session)
+{
+	struct tlsb_config *config = session->config;
+	const struct msg_preshared body = { .name_len = (uint32_t)strlen(config->psk) };
+	char tail[LIMIT_PSK_IDENTITY + LIMIT_PSK_BYTES];
+	int r;
+
+	if (body.name_len == 0 || session->psk_sent)
+		return 0;
+	memcpy(mempcpy(tail, config->psk, body.name_len), config->psk_key, config->psk_len);
+	r = msg_send(session->fd, &client_messages, CLIENT_MSG_PRESHARED, &body, tail,
+		     body.name_len + config->psk_len, NULL);
+	explicit_bzero(tail, sizeof(tail));
+	if (r < 0)
+		return r;
+	session->psk_sent = true;
+	explicit_bzero(config->psk_key, sizeof(config->psk_key));
+	return 0;
+}
+
 static int send_connect(struct tlsb_session *session)
 {
 	const struct tlsb_config *config = session->config;
@@ -99,6 +119,8 @@ int connect_ask(struct tlsb_session *session)
 
 	if (r == 0)
 		r = send_ca(session);
+	if (r == 0)
+		r = send_psk(session);
 	if (r == 0)
 		r = send_connect(session);
 	/* Full, what was sent before brings an answer, or the descriptor has our own bell.  ENOBUFS is

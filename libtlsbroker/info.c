@@ -56,6 +56,7 @@ int tlsb_info(const struct tlsb_session *session, struct tlsb_info *info, size_t
 	info_make_printable(copy.subject, sizeof(copy.subject), ' ');
 	info_make_printable(copy.chain, sizeof(copy.chain), '\n');
 	info_make_printable(copy.identity, sizeof(copy.identity), ' ');
+	info_make_printable(copy.psk, sizeof(copy.psk), ' ');
 	memset(info, 0, sizeof_info);
 	memcpy(info, &copy, MIN(sizeof_info, sizeof(copy)));
 	return 0;

@@ -43,6 +43,9 @@ struct tlsb_config {
 	char alpn[LIMIT_ALPN + 1];
 	char ciphers[LIMIT_CIPHERS + 1];
 	char identity[LIMIT_BADGE + 1];
+	char psk[LIMIT_PSK_IDENTITY + 1]; /* "": none */
+	uint16_t psk_len; /* 0: it is one of the broker's */
+	uint8_t psk_key[LIMIT_PSK_BYTES];
 	uint16_t version_min, version_max;
 	uint16_t family;
 	uint16_t flags; /* enum connect_flags */
@@ -86,6 +89,7 @@ struct tlsb_session {
 	uint32_t deadline_ms;
 	uint64_t deadline_end_ms; /* when the broker gives up, as we count it */
 	size_t ca_sent;
+	bool psk_sent;
 	struct channel channel;
 	uint64_t looked_ms; /* when a pure poller's broker was last seen alive */
 	uint32_t code;      /* enum tlsb_error */

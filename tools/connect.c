@@ -1,13 +1,16 @@
 #include "tools/connect.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/macros.h"
+#include "base/text.h"
 #include "tools/complain.h"
 #include "tools/pump.h"
 #include "tools/report.h"
@@ -109,6 +112,47 @@ static enum exit_code set_pins(struct tlsb_config *config, const struct options 
 	return EXIT_OK;
 }
 
+/* The file may be a pipe.  How many bytes the key has, or -errno; -EINVAL, -ERANGE: it is none. */
+static int read_psk(const char *path, uint8_t key[LIMIT_PSK_BYTES])
+{
+	char text[4 * LIMIT_PSK_BYTES];
+	cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	size_t len = 0;
+	ssize_t n;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	do {
+		n = read(fd, text + len, sizeof(text) - len);
+		len += n > 0 ? (size_t)n : 0;
+	} while ((n > 0 && len < sizeof(text)) || (n < 0 && errno == EINTR));
+	r = n < 0 ? -errno : text_parse_hex(text, len, key, LIMIT_PSK_BYTES);
+	explicit_bzero(text, sizeof(text));
+	return r;
+}
+
+static enum exit_code set_psk(struct tlsb_config *config, const struct options *options)
+{
+	uint8_t key[LIMIT_PSK_BYTES];
+	int len = options->psk_file ? read_psk(options->psk_file, key) : 0, r;
+
+	if (len < 0 && len != -EINVAL && len != -ERANGE)
+		return complain(EXIT_USAGE, options->psk_file, "%s", strerror(-len));
+	if (options->psk_file && (len < LIMIT_PSK_LEAST || len > LIMIT_PSK_BYTES))
+		return complain(EXIT_USAGE, options->psk_file,
+				"holds no key of %d to %d bytes in hexadecimal digits",
+				LIMIT_PSK_LEAST, LIMIT_PSK_BYTES);
+	r = tlsb_config_set_psk(config, options->psk, len > 0 ? key : NULL, (size_t)len);
+	explicit_bzero(key, sizeof(key));
+	if (r == 0)
+		return EXIT_OK;
+	return set_failed(options->psk, options->psk_file
+						? "--psk must be 1 to 128 bytes, none of them a "
+						  "control character"
+						: "--psk must be 1 to 63 letters, digits, and . _ -");
+}
+
 static enum exit_code configure(struct tlsb_config *config, const struct options *options)
 {
 	enum exit_code exit;
@@ -133,6 +177,8 @@ static enum exit_code configure(struct tlsb_config *config, const struct options
 	if (options->insecure && tlsb_config_insecure_no_verify(config) < 0)
 		return set_failed("--insecure", "cannot be used");
 	if (options->ca && (exit = set_ca(config, options->ca)) != EXIT_OK)
+		return exit;
+	if (options->psk && (exit = set_psk(config, options)) != EXIT_OK)
 		return exit;
 	return set_pins(config, options);
 }

@@ -186,6 +186,12 @@ static int set(struct options *options, int value, const char *argument)
 	case OPTION_IDENTITY:
 		options->identity = argument;
 		return -1;
+	case OPTION_PSK:
+		options->psk = argument;
+		return -1;
+	case OPTION_PSK_FILE:
+		options->psk_file = argument;
+		return -1;
 	case OPTION_INSECURE:
 		options->insecure = true;
 		return -1;
@@ -338,6 +344,8 @@ int options_parse(int argc, char **argv, struct options *ret_options)
 		return exit;
 	if (options.version_max && options.version_min > options.version_max)
 		return usage(NULL, "--min-version is above --max-version");
+	if (options.psk_file && !options.psk)
+		return usage(NULL, "--psk-file needs --psk, the name that the server has for the key");
 	if (options.user && options.pid)
 		return usage(NULL, "--user or --pid, not both");
 	*ret_options = options;

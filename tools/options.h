@@ -32,6 +32,7 @@ struct options {
 	const char *subject; /* HOST:PORT as it was typed, for messages */
 	const char *ca, *name, *alpn, *ciphers;
 	const char *identity;
+	const char *psk, *psk_file;
 	const char *pins[LIMIT_PINS];
 	unsigned pin_count;
 	uint32_t timeout_s; /* 0: not given */

@@ -126,6 +126,7 @@ void report_established(FILE *out, const struct tlsb_info *info)
 	print_line(out, "ALPN", info->alpn);
 	if (info->identity[0] != '\0')
 		print_line(out, "identity", info->identity);
+	print_line(out, "psk", info->psk);
 	print_line(out, "resumed", info->resumed ? "yes" : "no");
 	print_certificate(out, info);
 	print_chain(out, info->chain);

@@ -29,6 +29,7 @@ const char *log_field_name(enum log_field field)
 		[FIELD_CIPHER] = "cipher",
 		[FIELD_RESUMED] = "resumed",
 		[FIELD_IDENTITY] = "identity",
+		[FIELD_PSK] = "psk",
 		[FIELD_OUTCOME] = "outcome",
 		[FIELD_BYTES_READ] = "bytes_read",
 		[FIELD_BYTES_WRITTEN] = "bytes_written",

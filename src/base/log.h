@@ -51,6 +51,7 @@ enum log_field {
 	FIELD_PINS,    /* what came of each check of a certificate that had to be made */
 	FIELD_CRL,
 	FIELD_OCSP,
+	FIELD_PSK,     /* by which the server is known: its name, or what the server calls it */
 	FIELD_COUNT,
 };
 

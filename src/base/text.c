@@ -81,3 +81,30 @@ int text_parse_u32(const char *s, uint32_t min, uint32_t max, uint32_t *ret_valu
 	*ret_value = (uint32_t)value;
 	return 0;
 }
+
+/* 16: it is none. */
+static unsigned digit_of(char c)
+{
+	if (c >= '0' && c <= '9')
+		return (unsigned)(c - '0');
+	if (c >= 'a' && c <= 'f')
+		return (unsigned)(c - 'a') + 10;
+	return c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10 : 16;
+}
+
+int text_parse_hex(const char *src, size_t len, uint8_t *dst, size_t size)
+{
+	while (len > 0 && strchr(" \t\r\n", src[len - 1]) && src[len - 1] != '\0')
+		len--;
+	if (len % 2 != 0)
+		return -EINVAL;
+	for (size_t i = 0; i < len; i++) {
+		if (digit_of(src[i]) == 16)
+			return -EINVAL;
+	}
+	if (len / 2 > size)
+		return -ERANGE;
+	for (size_t i = 0; i < len / 2; i++)
+		dst[i] = (uint8_t)(digit_of(src[2 * i]) << 4 | digit_of(src[2 * i + 1]));
+	return (int)(len / 2);
+}

@@ -25,4 +25,10 @@ char *text_copy(char *dst, size_t size, const char *src);
 /* A whole string of decimal digits in [min, max]; no sign, no space.  0 or -EINVAL / -ERANGE. */
 int text_parse_u32(const char *s, uint32_t min, uint32_t max, uint32_t *ret_value);
 
+/*
+ * Hexadecimal digits, two for each byte, and white space behind them, as a line's end: into DST, a buffer of
+ * SIZE bytes.  How many; -EINVAL: there is something else.  -ERANGE: they are more.
+ */
+int text_parse_hex(const char *src, size_t len, uint8_t *dst, size_t size);
+
 #endif

@@ -35,8 +35,11 @@ struct conf *conf_free(struct conf *conf)
 		scope_deinit(&conf->badges[i].scope);
 	for (unsigned i = 0; i < conf->identity_count; i++)
 		scope_deinit(&conf->identities[i].scope);
+	for (unsigned i = 0; i < conf->psk_count; i++)
+		scope_deinit(&conf->psks[i].scope);
 	free(conf->badges);
 	free(conf->identities);
+	free(conf->psks);
 	for (unsigned i = 0; i < conf->file_count; i++)
 		free(conf->files[i]);
 	free(conf->files);
@@ -159,88 +162,156 @@ static int take_badge(struct conf *conf, const struct parsed *parsed, unsigned i
 	return r;
 }
 
-/* ---- identities ---- */
+/* ---- identities and psks ---- */
+
+/* What has a name by which badges are granted it. */
+struct granted {
+	const char *kind;
+	struct conf_identity **list;
+	unsigned *count, most;
+	enum setting needed[2];
+};
+
+static struct granted granted_of(struct conf *conf, unsigned where)
+{
+	if (where == I)
+		return (struct granted){ "identity", &conf->identities, &conf->identity_count,
+					 LIMIT_IDENTITIES, { SETTING_certificate, SETTING_key } };
+	return (struct granted){ "psk", &conf->psks, &conf->psk_count, LIMIT_PSKS,
+				 { SETTING_psk_identity, SETTING_key } };
+}
+
+static const struct conf_identity *find_granted(const struct conf_identity *list, unsigned count,
+						const char *name)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (strcmp(list[i].name, name) == 0)
+			return &list[i];
+	}
+	return NULL;
+}
 
 /* As add_badge(). */
-static struct conf_identity *add_identity(struct conf *conf, const struct parsed_section *section,
-					  const char *file, struct conf_errors *errors)
+static struct conf_identity *add_granted(const struct granted *granted,
+					 const struct parsed_section *section, const char *file,
+					 struct conf_errors *errors)
 {
 	const struct conf_place place = { file, section->line };
-	const struct conf_identity *earlier = conf_identity(conf, section->title);
-	struct conf_identity *identities;
+	const struct conf_identity *earlier = find_granted(*granted->list, *granted->count,
+							   section->title);
+	struct conf_identity *list;
 
-	if (!is_good_name("identity", section->title, earlier ? &earlier->place : NULL, place, errors))
+	if (!is_good_name(granted->kind, section->title, earlier ? &earlier->place : NULL, place,
+			  errors))
 		return NULL;
-	if (conf->identity_count == LIMIT_IDENTITIES) {
-		conf_error(errors, place, "identity \"%s\": there are more than %d", section->title,
-			   LIMIT_IDENTITIES);
+	if (*granted->count == granted->most) {
+		conf_error(errors, place, "%s \"%s\": there are more than %u", granted->kind,
+			   section->title, granted->most);
 		return NULL;
 	}
-	identities = reallocarray(conf->identities, conf->identity_count + 1, sizeof(*identities));
-	if (!identities) {
+	list = reallocarray(*granted->list, *granted->count + 1, sizeof(*list));
+	if (!list) {
 		errors->no_memory = true;
 		return NULL;
 	}
-	conf->identities = identities;
-	identities += conf->identity_count++;
-	*identities = (struct conf_identity){ .number = conf->identity_count, .place = place };
-	text_copy(identities->name, sizeof(identities->name), section->title);
-	return identities;
+	*granted->list = list;
+	list += (*granted->count)++;
+	*list = (struct conf_identity){ .number = *granted->count, .place = place };
+	text_copy(list->name, sizeof(list->name), section->title);
+	return list;
 }
 
-static int take_identity(struct conf *conf, const struct parsed *parsed, unsigned index,
-			 const char *file, struct conf_errors *errors)
+static int take_granted(struct conf *conf, const struct parsed *parsed, unsigned index,
+			const char *file, struct conf_errors *errors)
 {
-	static const enum setting needed[] = { SETTING_certificate, SETTING_key };
-	struct conf_identity *identity = add_identity(conf, &parsed->sections[index], file, errors);
+	const struct granted granted = granted_of(conf, parsed->sections[index].where);
+	struct conf_identity *one = add_granted(&granted, &parsed->sections[index], file, errors);
 	int r;
 
-	if (!identity)
+	if (!one)
 		return errors->no_memory ? -ENOMEM : 0;
-	r = take_values(&identity->scope, parsed, index + 1, file, errors);
-	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(needed); i++) {
-		if (!identity->scope.values[needed[i]].is_set)
-			conf_error(errors, identity->place, "identity \"%s\": has no %s",
-				   identity->name, setting_info[needed[i]].name);
+	r = take_values(&one->scope, parsed, index + 1, file, errors);
+	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(granted.needed); i++) {
+		if (!one->scope.values[granted.needed[i]].is_set)
+			conf_error(errors, one->place, "%s \"%s\": has no %s", granted.kind, one->name,
+				   setting_info[granted.needed[i]].name);
 	}
 	return r;
 }
 
 const struct conf_identity *conf_identity(const struct conf *conf, const char *name)
 {
-	for (unsigned i = 0; i < conf->identity_count; i++) {
-		if (strcmp(conf->identities[i].name, name) == 0)
-			return &conf->identities[i];
-	}
-	return NULL;
+	return find_granted(conf->identities, conf->identity_count, name);
 }
 
-bool conf_has_identity(const struct conf *conf, const struct conf_badge *badge, const char *name)
+const struct conf_identity *conf_psk(const struct conf *conf, const char *name)
 {
-	const struct conf_value *value = conf_get(conf, badge, SETTING_identities);
+	return find_granted(conf->psks, conf->psk_count, name);
+}
 
+static bool has_word(const struct conf_value *value, const char *word)
+{
 	for (unsigned i = 0; i < value->count; i++) {
-		if (strcmp(value->words[i], name) == 0)
+		if (strcmp(value->words[i], word) == 0)
 			return true;
 	}
 	return false;
 }
 
+bool conf_has_identity(const struct conf *conf, const struct conf_badge *badge, const char *name)
+{
+	return has_word(conf_get(conf, badge, SETTING_identities), name);
+}
+
+bool conf_has_psk(const struct conf *conf, const struct conf_badge *badge, const char *name)
+{
+	return has_word(conf_get(conf, badge, SETTING_psks), name);
+}
+
 /* Those that somebody may use have to be there. */
-static void check_identities(const struct conf *conf, const struct conf_value *value,
-			     struct conf_errors *errors)
+static void check_granted(const struct conf_value *value, enum setting setting, const char *kind,
+			  const struct conf_identity *list, unsigned count,
+			  struct conf_errors *errors)
 {
 	for (unsigned i = 0; i < value->count; i++) {
 		struct nearest nearest = { .word = value->words[i] };
 		char shown[80], hint[96];
 
-		if (conf_identity(conf, value->words[i]))
+		if (find_granted(list, count, value->words[i]))
 			continue;
-		for (unsigned j = 0; j < conf->identity_count; j++)
-			nearest_try(&nearest, conf->identities[j].name);
-		conf_error(errors, value->place, "identities: there is no identity \"%s\"%s",
+		for (unsigned j = 0; j < count; j++)
+			nearest_try(&nearest, list[j].name);
+		conf_error(errors, value->place, "%s: there is no %s \"%s\"%s",
+			   setting_info[setting].name, kind,
 			   text_escape_str(shown, sizeof(shown), value->words[i]),
 			   nearest_hint(&nearest, hint, sizeof(hint)));
+	}
+}
+
+static void check_grants(const struct conf *conf, const struct conf_scope *scope,
+			 struct conf_errors *errors)
+{
+	check_granted(&scope->values[SETTING_identities], SETTING_identities, "identity",
+		      conf->identities, conf->identity_count, errors);
+	check_granted(&scope->values[SETTING_psks], SETTING_psks, "psk", conf->psks, conf->psk_count,
+		      errors);
+}
+
+/* With a pre-shared key there is no certificate: one who demands something of it would get no session. */
+static void check_psks(const struct conf *conf, const struct conf_badge *badge,
+		       struct conf_errors *errors)
+{
+	static const enum setting demands[] = { SETTING_pins, SETTING_crl, SETTING_require_ocsp_staple };
+	const struct conf_value *psks = badge ? &badge->scope.values[SETTING_psks]
+					      : &conf->global.values[SETTING_psks];
+
+	for (unsigned i = 0; psks->count > 0 && i < ARRAY_SIZE(demands); i++) {
+		const struct conf_value *value = conf_get(conf, badge, demands[i]);
+
+		if (setting_info[demands[i]].type == YESNO ? value->number > 0 : value->count > 0)
+			conf_error(errors, psks->place,
+				   "psks: none of them can be used: %s demands a certificate",
+				   setting_info[demands[i]].name);
 	}
 }
 
@@ -251,7 +322,7 @@ static int take_all(struct conf *conf, const struct parsed *parsed, const char *
 
 	for (unsigned i = 0; r == 0 && i < parsed->section_count; i++)
 		r = parsed->sections[i].where == B ? take_badge(conf, parsed, i, file, errors)
-						   : take_identity(conf, parsed, i, file, errors);
+						   : take_granted(conf, parsed, i, file, errors);
 	return r;
 }
 
@@ -321,11 +392,13 @@ static void check_ciphers(const struct conf *conf, const struct conf_badge *badg
 void conf_check(const struct conf *conf, struct conf_errors *errors)
 {
 	check_ciphers(conf, NULL, errors);
-	check_identities(conf, &conf->global.values[SETTING_identities], errors);
+	check_grants(conf, &conf->global, errors);
+	check_psks(conf, NULL, errors);
 	for (unsigned i = 0; i < conf->badge_count; i++) {
 		const struct conf_value *values = conf->badges[i].scope.values;
 
-		check_identities(conf, &values[SETTING_identities], errors);
+		check_grants(conf, &conf->badges[i].scope, errors);
+		check_psks(conf, &conf->badges[i], errors);
 		if (values[SETTING_ciphers].is_set || values[SETTING_min_version].is_set)
 			check_ciphers(conf, &conf->badges[i], errors);
 	}

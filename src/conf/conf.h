@@ -39,7 +39,7 @@ struct conf_badge {
 /* A certificate and its key, for those badges that have its name among their identities. */
 struct conf_identity {
 	char name[LIMIT_BADGE + 1];
-	uint32_t number; /* the daemon's, never 0 */
+	uint32_t number; /* the daemon's, never 0, nor that of a psk */
 	struct conf_place place;
 	struct conf_scope scope;
 };
@@ -50,6 +50,8 @@ struct conf {
 	unsigned badge_count;
 	struct conf_identity *identities;
 	unsigned identity_count;
+	struct conf_identity *psks; /* pre-shared keys, for badges in the same way */
+	unsigned psk_count;
 	char **files; /* their names: places point to them */
 	unsigned file_count;
 };
@@ -104,6 +106,10 @@ const struct conf_identity *conf_identity(const struct conf *conf, const char *n
 
 /* Whether BADGE, or if it is NULL who has none, may use the identity of this name. */
 bool conf_has_identity(const struct conf *conf, const struct conf_badge *badge, const char *name);
+
+/* The same for psks. */
+const struct conf_identity *conf_psk(const struct conf *conf, const char *name);
+bool conf_has_psk(const struct conf *conf, const struct conf_badge *badge, const char *name);
 
 /* All that is in force, as a configuration that says the same. */
 void conf_dump(const struct conf *conf, FILE *stream);

@@ -41,19 +41,24 @@ static void print_scope(const struct conf *conf, const struct conf_badge *badge,
 	}
 }
 
-void conf_dump(const struct conf *conf, FILE *stream)
+static void print_granted(const char *kind, unsigned where, const struct conf_identity *list,
+			  unsigned count, FILE *stream)
 {
-	print_scope(conf, NULL, G, "", stream);
-	for (unsigned i = 0; i < conf->identity_count; i++) {
-		const struct conf_identity *identity = &conf->identities[i];
-
-		fprintf(stream, "\nidentity \"%s\" {\n", identity->name);
+	for (unsigned i = 0; i < count; i++) {
+		fprintf(stream, "\n%s \"%s\" {\n", kind, list[i].name);
 		for (unsigned j = 0; j < SETTING_COUNT; j++) {
-			if (setting_info[j].where & I)
-				print_value(&setting_info[j], &identity->scope.values[j], "\t", stream);
+			if (setting_info[j].where & where)
+				print_value(&setting_info[j], &list[i].scope.values[j], "\t", stream);
 		}
 		fputs("}\n", stream);
 	}
+}
+
+void conf_dump(const struct conf *conf, FILE *stream)
+{
+	print_scope(conf, NULL, G, "", stream);
+	print_granted("identity", I, conf->identities, conf->identity_count, stream);
+	print_granted("psk", P, conf->psks, conf->psk_count, stream);
 	for (unsigned i = 0; i < conf->badge_count; i++) {
 		fprintf(stream, "\nbadge \"%s\" {\n", conf->badges[i].name);
 		print_scope(conf, &conf->badges[i], B, "\t", stream);

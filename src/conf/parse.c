@@ -18,6 +18,7 @@ static const struct section_kind {
 } sections[] = {
 	{ "badge", B, "a badge" },
 	{ "identity", I, "an identity" },
+	{ "psk", P, "a psk" },
 };
 
 /* Settings that are in a file but do not exist. */
@@ -133,7 +134,7 @@ static void complain_of_place(const cfg_t *cfg, const struct setting_info *info,
 {
 	const struct section_kind *right = NULL;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(sections) && !(info->where & G); i++) {
+	for (unsigned i = ARRAY_SIZE(sections); i-- > 0 && !(info->where & G);) {
 		if (info->where & sections[i].where)
 			right = &sections[i];
 	}

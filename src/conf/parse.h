@@ -19,7 +19,7 @@ struct parsed_value {
 };
 
 struct parsed_section {
-	unsigned where; /* B: it is a badge, I: an identity */
+	unsigned where; /* B: it is a badge, I: an identity, P: a psk */
 	char *title;
 	unsigned line; /* where it begins; where it ends if there is nothing in it */
 };

@@ -16,7 +16,7 @@ enum setting {
 	SETTING_COUNT,
 };
 
-enum setting_where { G = 1, B = 2, I = 4 };
+enum setting_where { G = 1, B = 2, I = 4, P = 8 };
 
 enum setting_type {
 	PATH,
@@ -25,6 +25,7 @@ enum setting_type {
 	YESNO,
 	NUMBER,
 	SIZE,
+	TEXT,
 	CIPHERS,
 	MATCH,
 	DESTINATIONS,
@@ -55,12 +56,18 @@ static inline int setting_is_single(const struct setting_info *info)
 /* A key that systemd hands over (systemd.exec(5), LoadCredential=), by its name. */
 #define CONF_CREDENTIAL "credential:"
 
+/* Columns of ciphers.def. */
+enum cipher_peer { BY_CERTIFICATE = 1, BY_PSK = 2, BY_EITHER = 3 };
+enum cipher_secrecy { NOT_FORWARD, FORWARD };
+
 struct cipher_info {
 	const char *name;
 	uint16_t version; /* of TLS: it belongs to this one alone */
+	enum cipher_peer peer;
+	enum cipher_secrecy secrecy;
 };
 
-#define CONF_CIPHER_COUNT 9
+#define CONF_CIPHER_COUNT 13
 extern const struct cipher_info cipher_info[CONF_CIPHER_COUNT];
 
 #endif

@@ -20,7 +20,7 @@ const struct setting_info setting_info[SETTING_COUNT] = {
 };
 
 const struct cipher_info cipher_info[CONF_CIPHER_COUNT] = {
-#define CIPHER(name, version) { name, version },
+#define CIPHER(name, version, peer, secrecy) { name, version, peer, secrecy },
 #include "conf/ciphers.def"
 #undef CIPHER
 };
@@ -120,7 +120,7 @@ bool conf_is_name(const char *name)
 	       strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-/* Whether there is such an identity is seen when all files are read. */
+/* Whether there is such an identity or psk is seen when all files are read. */
 static int take_name(const struct conf_value *value, const struct setting_info *info,
 		     struct conf_place place, const char *word, struct conf_errors *errors)
 {
@@ -227,6 +227,18 @@ static int take_pin(const struct setting_info *info, struct conf_place place, co
 	return 0;
 }
 
+static int take_text(const struct setting_info *info, struct conf_place place, const char *word,
+		     struct conf_errors *errors)
+{
+	char what[64];
+
+	if (strlen(word) >= info->least && strlen(word) <= info->most)
+		return 0;
+	snprintf(what, sizeof(what), "has not from %llu to %llu bytes",
+		 (unsigned long long)info->least, (unsigned long long)info->most);
+	return refuse(errors, info, place, word, what, "");
+}
+
 /* Nothing that could not be written back, or that would break a line. */
 static bool is_plain(const char *word)
 {
@@ -252,6 +264,8 @@ static int understand(struct conf_value *value, const struct setting_info *info,
 	case NUMBER:
 	case SIZE:
 		return take_number(value, info, place, word, errors);
+	case TEXT:
+		return take_text(info, place, word, errors);
 	case CIPHERS:
 		return take_cipher(value, info, place, word, errors);
 	case MATCH:
@@ -338,8 +352,10 @@ int value_standard(struct conf_value *ret_value, const struct setting_info *info
 	*ret_value = (struct conf_value){ .count = 0 };
 	conf_errors_init(&none);
 	if (info->type == CIPHERS) {
-		for (unsigned i = 0; r == 0 && i < CONF_CIPHER_COUNT; i++)
-			r = value_add(ret_value, info, nowhere, cipher_info[i].name, &none);
+		for (unsigned i = 0; r == 0 && i < CONF_CIPHER_COUNT; i++) {
+			if (cipher_info[i].secrecy == FORWARD)
+				r = value_add(ret_value, info, nowhere, cipher_info[i].name, &none);
+		}
 	} else if (info->standard) {
 		r = value_add(ret_value, info, nowhere, info->standard, &none);
 	}

@@ -48,7 +48,8 @@ static bool is_for(const struct scheme *scheme, uint16_t version)
 
 static void do_job(struct asker *asker, const struct job *job)
 {
-	const struct key *key = keys_find(&asker->keyholder->keys, job->key, asker->badge);
+	const struct key *key = keys_find(&asker->keyholder->keys, KEY_PRIVATE, job->key,
+					  asker->badge);
 	const struct scheme *scheme = scheme_of_code(job->scheme);
 	struct signature signature;
 	int r;
@@ -143,7 +144,31 @@ static int on_sign(struct chan *chan, struct msg *msg)
 	return 0;
 }
 
+/* Which key it is follows from its channel's badge; what it does with it, nobody can see from here. */
+static int on_psk_wanted(struct chan *chan, struct msg *msg)
+{
+	struct asker *asker = chan->owner;
+	const struct msg_psk_wanted *body = msg->body;
+	const struct key *key = keys_find(&asker->keyholder->keys, KEY_PSK, body->key, asker->badge);
+	const struct psk *psk = key ? key->psk : NULL;
+	struct msg_psk_given given = { .id = body->id };
+
+	if (!has_room(asker, 0))
+		return -EBADMSG;
+	if (!psk)
+		given.error = key ? TLSB_E_RESOURCES : TLSB_E_POLICY;
+	if (!key && log_seldom(&asker->logged_ms))
+		log_event(LOG_L_WARNING, "a pre-shared key was refused",
+			  { FIELD_UID, LOG_NUMBER(asker->uid) },
+			  { FIELD_ERROR, "this badge has no such key" });
+	counters_add(asker->keyholder->child->counters,
+		     psk ? COUNTER_psks_given : COUNTER_psks_refused, 1);
+	chan_send(chan, MSG_PSK_GIVEN, &given, psk ? psk->bytes : NULL, psk ? psk->len : 0, NULL);
+	return 0;
+}
+
 static chan_handler *const handlers[MSG_COUNT] = {
+	[MSG_PSK_WANTED] = on_psk_wanted,
 	[MSG_SIGN_PART] = on_sign_part,
 	[MSG_SIGN] = on_sign,
 };

@@ -1,7 +1,7 @@
 /*
  * One worker's channel: one badge, and what it wants signed.  Whose it is follows from the channel.
- * The worker may have been taken over: it can get no signature but those that its badge may have, and
- * hold up others by no more than one signature at a time.
+ * The worker may have been taken over: it can get no signature and no pre-shared key but those that its
+ * badge may have, and hold up others by no more than one signature at a time.
  */
 #ifndef TLSB_KEYHOLDER_ASKER_H
 #define TLSB_KEYHOLDER_ASKER_H

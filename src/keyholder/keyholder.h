@@ -1,9 +1,10 @@
 /*
- * The keyholder: private keys, and nothing else.  No byte from the network or from a program gets here
- * but inside of what a worker wants signed, and no key ever leaves.
+ * The keyholder: private and pre-shared keys, and nothing else.  No byte from the network or from a program
+ * gets here but inside of what a worker wants signed.  No private key ever leaves; a pre-shared one does,
+ * for a handshake, to a worker whose badge was granted it: OpenSSL wants the key itself.
  *
  *   keyholder.c   the role: messages from the supervisor; whose turn it is
- *   asker.c       a worker's channel, and what it wants signed
+ *   asker.c       a worker's channel, and what it wants
  *   keys.c        the keys, and who may use them
  *   input.c       what may be signed at all       sign.c   the signature
  */

@@ -11,6 +11,7 @@ void keys_deinit(struct keys *keys)
 {
 	for (uint32_t i = 0; i < keys->count; i++) {
 		EVP_PKEY_free(keys->list[i].pkey);
+		pskfile_free(keys->list[i].psk);
 		free(keys->list[i].badges);
 	}
 	free(keys->list);
@@ -21,7 +22,7 @@ int keys_begin(struct keys *ret, const struct msg_keys *body)
 {
 	struct key *list;
 
-	if (body->count > LIMIT_IDENTITIES)
+	if (body->count > LIMIT_KEYS)
 		return -EBADMSG;
 	list = calloc(body->count + 1, sizeof(*list));
 	if (!list)
@@ -34,13 +35,15 @@ int keys_begin(struct keys *ret, const struct msg_keys *body)
 /* The supervisor has looked at it before; but the file may be another one by now. */
 static int read_key(struct key *key, int fd)
 {
+	const bool is_psk = key->kind == KEY_PSK;
 	const char *why;
-	int r = keyfile_read(fd, &key->pkey, &why);
+	int r = is_psk ? pskfile_read(fd, &key->psk, &why) : keyfile_read(fd, &key->pkey, &why);
 
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0)
-		log_event(LOG_L_ERROR, "a key cannot be used", { FIELD_IDENTITY, key->name },
+		log_event(LOG_L_ERROR, "a key cannot be used",
+			  { is_psk ? FIELD_PSK : FIELD_IDENTITY, key->name },
 			  { FIELD_ERROR, r == -EINVAL ? why : strerror(-r) });
 	return 0;
 }
@@ -48,12 +51,12 @@ static int read_key(struct key *key, int fd)
 int keys_add(struct keys *keys, const struct msg *msg)
 {
 	const struct msg_key *body = msg->body;
-	struct key key = { .number = body->key, .badge_count = body->badge_count };
+	struct key key = { .number = body->key, .badge_count = body->badge_count, .kind = body->kind };
 	uint32_t at = body->badge_count * (uint32_t)sizeof(*key.badges);
 	int r;
 
 	if (keys->count >= keys->expected || body->key == 0 ||
-	    body->badge_count > LIMIT_BADGES || at > msg->tail_len ||
+	    body->kind > KEY_PSK || body->badge_count > LIMIT_BADGES || at > msg->tail_len ||
 	    msg_tail_string(msg, &at, msg->tail_len - at, key.name, sizeof(key.name)) < 0)
 		return -EBADMSG;
 	key.badges = calloc(body->badge_count + 1, sizeof(*key.badges));
@@ -69,12 +72,15 @@ int keys_add(struct keys *keys, const struct msg *msg)
 	return 0;
 }
 
-const struct key *keys_find(const struct keys *keys, uint32_t number, uint32_t badge)
+const struct key *keys_find(const struct keys *keys, enum key_kind kind, uint32_t number,
+			    uint32_t badge)
 {
 	for (uint32_t i = 0; i < keys->count; i++) {
 		const struct key *key = &keys->list[i];
 
-		for (uint32_t j = 0; key->number == number && j < key->badge_count; j++) {
+		if (key->number != number || key->kind != kind)
+			continue;
+		for (uint32_t j = 0; j < key->badge_count; j++) {
 			if (key->badges[j] == badge)
 				return key;
 		}

@@ -1,5 +1,5 @@
 /*
- * The private keys, and which badges each was granted to: the supervisor's word.  They come one by
+ * The private and pre-shared keys, and which badges each was granted to: the supervisor's word.  They come one by
  * one, and take the place of the earlier ones together.
  */
 #ifndef TLSB_KEYHOLDER_KEYS_H
@@ -8,14 +8,17 @@
 #include <openssl/evp.h>
 #include <stdbool.h>
 
+#include "keys/pskfile.h"
 #include "wire/msg.h"
 
 struct key {
 	uint32_t number;
-	EVP_PKEY *pkey; /* NULL: its file could not be used */
+	enum key_kind kind;
+	EVP_PKEY *pkey; /* NULL: it is another kind, or its file could not be used */
+	struct psk *psk; /* the same */
 	uint32_t *badges;
 	uint32_t badge_count;
-	char name[LIMIT_BADGE + 1]; /* its identity's */
+	char name[LIMIT_BADGE + 1]; /* its identity's, or its own */
 };
 
 struct keys {
@@ -37,7 +40,8 @@ static inline bool keys_are_complete(const struct keys *keys)
 	return keys->count == keys->expected;
 }
 
-/* The key of this number, if BADGE may use it.  One answer for "not yours" and "there is none": NULL. */
-const struct key *keys_find(const struct keys *keys, uint32_t number, uint32_t badge);
+/* The key of this kind and number, if BADGE may use it.  One answer for "not yours" and "there is none": NULL. */
+const struct key *keys_find(const struct keys *keys, enum key_kind kind, uint32_t number,
+			    uint32_t badge);
 
 #endif

@@ -109,7 +109,7 @@ static int parse(const char *bytes, size_t len, EVP_PKEY **ret_key, const char *
  * What OpenSSL has left of the numbers where its calls had their variables, below our own; and what
  * copying left in vector registers: the next signal would put these on the stack.
  */
-static __attribute__((noinline)) void wipe_traces(void)
+__attribute__((noinline)) void keyfile_wipe_traces(void)
 {
 	unsigned char room[64 * 1024];
 
@@ -121,13 +121,12 @@ static __attribute__((noinline)) void wipe_traces(void)
 	}
 }
 
-int keyfile_read(int fd, EVP_PKEY **ret_key, const char **ret_why)
+int keyfile_load(int fd, char **ret_bytes, size_t *ret_len, const char **ret_why)
 {
 	struct stat st;
 	size_t len = 0;
 	char *bytes;
 	ssize_t n;
-	int r;
 
 	*ret_why = "is not a regular file";
 	if (fstat(fd, &st) < 0)
@@ -141,12 +140,32 @@ int keyfile_read(int fd, EVP_PKEY **ret_key, const char **ret_why)
 		n = pread(fd, bytes + len, LIMIT_KEY_BYTES + 1 - len, (off_t)len);
 		len += n > 0 ? (size_t)n : 0;
 	} while ((n > 0 && len <= LIMIT_KEY_BYTES) || (n < 0 && errno == EINTR));
-	*ret_why = "is too large for a private key";
-	if (n < 0)
-		r = -errno;
-	else
-		r = len > LIMIT_KEY_BYTES ? -EINVAL : parse(bytes, len, ret_key, ret_why);
+	if (n >= 0 && len <= LIMIT_KEY_BYTES) {
+		*ret_bytes = bytes;
+		*ret_len = len;
+		return 0;
+	}
+	*ret_why = "is too large for a key";
+	n = n < 0 ? -errno : -EINVAL;
+	keyfile_release(bytes);
+	return (int)n;
+}
+
+void keyfile_release(char *bytes)
+{
 	OPENSSL_secure_clear_free(bytes, LIMIT_KEY_BYTES + 1);
-	wipe_traces();
+	keyfile_wipe_traces();
+}
+
+int keyfile_read(int fd, EVP_PKEY **ret_key, const char **ret_why)
+{
+	char *bytes = NULL;
+	size_t len = 0;
+	int r = keyfile_load(fd, &bytes, &len, ret_why);
+
+	if (!bytes)
+		return r;
+	r = parse(bytes, len, ret_key, ret_why);
+	keyfile_release(bytes);
 	return r;
 }

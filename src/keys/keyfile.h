@@ -19,4 +19,14 @@ int keyfile_prepare(size_t bytes);
  */
 int keyfile_read(int fd, EVP_PKEY **ret_key, const char **ret_why);
 
+/*
+ * What is in FD, as above, in memory for keys, for keyfile_release(), which leaves no trace of it.  0;
+ * -EINVAL: it cannot be used, and *ret_why says why; or -errno.
+ */
+int keyfile_load(int fd, char **ret_bytes, size_t *ret_len, const char **ret_why);
+void keyfile_release(char *bytes);
+
+/* Nothing of a key is to stay where calls that have returned had their variables, nor in registers. */
+void keyfile_wipe_traces(void);
+
 #endif

@@ -6,15 +6,14 @@
 #define TLSB_SUPERVISOR_IDENTITYFILES_H
 
 #include "conf/conf.h"
-#include "supervisor/files.h"
+#include "supervisor/secretfile.h"
 #include "wire/chan.h"
 
 /* In the order of struct conf's. */
 struct identity_file {
 	int chain_fd; /* sealed: keys/chain.h */
-	int key_fd;
-	char *key_path; /* where a credential lies, too; for the sandbox */
-	struct file_mark chain_mark, key_mark; /* of what was loaded, or earlier */
+	struct file_mark chain_mark; /* of what was loaded, or earlier */
+	struct secret_file key;
 };
 
 struct identity_files {
@@ -48,9 +47,5 @@ unsigned identity_files_count(const struct conf *conf, const struct conf_badge *
 /* So many IDENTITYs.  0 or -errno. */
 int identity_files_send_worker(const struct identity_files *identities, const struct conf *conf,
 			       const struct conf_badge *badge, struct chan *worker);
-
-/* Those keys that somebody may use.  0 or -errno. */
-int identity_files_send_keyholder(const struct identity_files *identities, const struct conf *conf,
-				  struct chan *keyholder);
 
 #endif

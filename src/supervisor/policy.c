@@ -211,10 +211,13 @@ const char *policy_file(const struct policy *policy, unsigned i)
 	if (i < policy->crl_count)
 		return policy->crls[i].path;
 	i -= policy->crl_count;
+	if (i < policy->psks.count)
+		return policy->psks.list[i].path;
+	i -= policy->psks.count;
 	if (i >= 2 * policy->conf->identity_count)
 		return NULL;
 	if (i % 2 == 0)
-		return policy->identities.list[i / 2].key_path;
+		return policy->identities.list[i / 2].key.path;
 	return policy->conf->identities[i / 2].scope.values[SETTING_certificate].words[0];
 }
 
@@ -245,21 +248,29 @@ static void number_badges(struct policy *policy, const struct policy *before)
 }
 
 /* The same for keys: a handshake that shows a certificate when it is loaded again goes on. */
-static void number_identities(struct policy *policy, const struct policy *before)
+static void number_keys(struct policy *policy, const struct policy *before)
 {
-	policy->last_identity = before ? before->last_identity : 0;
+	policy->last_key = before ? before->last_key : 0;
 	for (unsigned i = 0; i < policy->conf->identity_count; i++) {
 		struct conf_identity *identity = &policy->conf->identities[i];
 		const struct conf_identity *earlier =
 			before ? conf_identity(before->conf, identity->name) : NULL;
 
-		identity->number = earlier ? earlier->number : ++policy->last_identity;
+		identity->number = earlier ? earlier->number : ++policy->last_key;
+	}
+	for (unsigned i = 0; i < policy->conf->psk_count; i++) {
+		struct conf_identity *psk = &policy->conf->psks[i];
+		const struct conf_identity *earlier =
+			before ? conf_psk(before->conf, psk->name) : NULL;
+
+		psk->number = earlier ? earlier->number : ++policy->last_key;
 	}
 }
 
 int policy_load(const struct options *options, const struct policy *before, struct policy *ret,
 		struct conf_errors *errors)
 {
+	const bool check_only = options->action == ACTION_CHECK || options->action == ACTION_DUMP;
 	struct policy policy = POLICY_NONE;
 	int r;
 
@@ -275,8 +286,9 @@ int policy_load(const struct options *options, const struct policy *before, stru
 		r = load_all_crls(&policy, errors);
 	if (r == 0)
 		r = identity_files_load(&policy.identities, policy.conf, options->credentials,
-				    options->action == ACTION_CHECK || options->action == ACTION_DUMP,
-				    errors);
+				    check_only, errors);
+	if (r == 0)
+		r = psk_files_load(&policy.psks, policy.conf, options->credentials, check_only, errors);
 	conf_errors_sort(errors);
 	if (r == 0)
 		r = conf_errors_result(errors);
@@ -285,7 +297,7 @@ int policy_load(const struct options *options, const struct policy *before, stru
 		return r;
 	}
 	number_badges(&policy, before);
-	number_identities(&policy, before);
+	number_keys(&policy, before);
 	*ret = policy;
 	return 0;
 }
@@ -293,6 +305,7 @@ int policy_load(const struct options *options, const struct policy *before, stru
 void policy_deinit(struct policy *policy)
 {
 	identity_files_deinit(&policy->identities);
+	psk_files_deinit(&policy->psks);
 	policy->conf = conf_free(policy->conf);
 	policy->trust.fd = fd_close(policy->trust.fd);
 	for (unsigned i = 0; i < policy->other_count; i++)
@@ -391,6 +404,8 @@ static uint16_t flags_of(const struct conf *conf, const struct conf_badge *badge
 		flags |= POLICY_MAY_SKIP_VERIFY;
 	if (conf_number(conf, badge, SETTING_own_ca))
 		flags |= POLICY_MAY_BRING_CA;
+	if (conf_number(conf, badge, SETTING_own_psk))
+		flags |= POLICY_MAY_BRING_PSK;
 	if (conf_get(conf, badge, SETTING_crl)->count > 0)
 		flags |= POLICY_HAS_CRLS;
 	if (conf_number(conf, badge, SETTING_require_ocsp_staple))
@@ -423,6 +438,7 @@ int policy_send_worker(const struct policy *policy, uint32_t number, struct chan
 		.max_memory = conf_number(conf, badge, SETTING_max_memory),
 		.pin_count = (uint16_t)pins_of(conf, badge, pins),
 		.identity_count = (uint16_t)identity_files_count(conf, badge),
+		.psk_count = (uint16_t)psk_files_count(conf, badge),
 	};
 	char tail[LIMIT_CIPHERS + 1 + LIMIT_PINS_BYTES], *end;
 	const struct trustfile *crls;
@@ -433,6 +449,8 @@ int policy_send_worker(const struct policy *policy, uint32_t number, struct chan
 	r = chan_send(worker, MSG_POLICY, &body, tail, (size_t)(end - tail), NULL);
 	if (r == 0)
 		r = identity_files_send_worker(&policy->identities, conf, badge, worker);
+	if (r == 0)
+		r = psk_files_send_worker(conf, badge, worker);
 	crls = find_crls(policy, conf_get(conf, badge, SETTING_crl));
 	if (r == 0 && crls)
 		r = trustfile_send(crls, worker);
@@ -517,5 +535,5 @@ void policy_send_connector(const struct policy *policy, struct chan *connector)
 
 int policy_send_keyholder(const struct policy *policy, struct chan *keyholder)
 {
-	return identity_files_send_keyholder(&policy->identities, policy->conf, keyholder);
+	return grants_send_keyholder(policy->conf, &policy->identities, &policy->psks, keyholder);
 }

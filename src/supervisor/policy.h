@@ -7,7 +7,7 @@
 #define TLSB_SUPERVISOR_POLICY_H
 
 #include "conf/conf.h"
-#include "supervisor/identityfiles.h"
+#include "supervisor/grants.h"
 #include "supervisor/options.h"
 #include "supervisor/trustfile.h"
 
@@ -22,7 +22,8 @@ struct policy {
 	struct trustfile *crls; /* global, and of badges */
 	unsigned crl_count;
 	struct identity_files identities;
-	uint32_t last_badge, last_identity; /* the highest numbers that there ever were */
+	struct psk_files psks;
+	uint32_t last_badge, last_key; /* the highest numbers that there ever were */
 };
 
 #define POLICY_NONE { .trust = { .fd = -1 } }

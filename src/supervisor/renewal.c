@@ -91,7 +91,7 @@ static bool renew_identity(struct identity_file *file, const struct conf_identit
 			conf_error(errors, certificate->place, "identity %s: %s", identity->name,
 				   strerror(-r));
 		explain(certificate->words[0], certificate->place, errors);
-		explain(file->key_path, key->place, errors);
+		explain(file->key.path, key->place, errors);
 		return false;
 	}
 	log_event(LOG_L_NOTICE, "certificate and key are new", { FIELD_IDENTITY, identity->name });
@@ -106,6 +106,37 @@ static bool renew_all_identities(struct policy *policy, const char *credentials,
 	for (unsigned i = 0; i < policy->identities.count; i++)
 		renewed |= renew_identity(&policy->identities.list[i], &policy->conf->identities[i],
 					  credentials, errors);
+	return renewed;
+}
+
+static bool renew_psk(struct secret_file *file, const struct conf_identity *psk,
+		      const char *credentials, struct conf_errors *errors)
+{
+	const struct file_mark now = files_mark(file->path);
+	const struct conf_value *key = &psk->scope.values[SETTING_key];
+	int r;
+
+	if (files_same(&now, &file->mark))
+		return false;
+	r = psk_file_renew(file, psk, credentials, errors);
+	if (r < 0) {
+		if (r != -EINVAL)
+			conf_error(errors, key->place, "psk %s: %s", psk->name, strerror(-r));
+		explain(file->path, key->place, errors);
+		return false;
+	}
+	log_event(LOG_L_NOTICE, "a pre-shared key is new", { FIELD_PSK, psk->name });
+	return true;
+}
+
+static bool renew_all_psks(struct policy *policy, const char *credentials,
+			   struct conf_errors *errors)
+{
+	bool renewed = false;
+
+	for (unsigned i = 0; i < policy->psks.count; i++)
+		renewed |= renew_psk(&policy->psks.list[i], &policy->conf->psks[i], credentials,
+				     errors);
 	return renewed;
 }
 
@@ -144,6 +175,7 @@ void renewal_begin(struct supervisor *supervisor)
 	conf_errors_init(&errors);
 	trust = renew_all_trust(policy, &errors);
 	keys = renew_all_identities(policy, supervisor->options->credentials, &errors);
+	keys |= renew_all_psks(policy, supervisor->options->credentials, &errors);
 	if (keys)
 		supervisor_send_keys(supervisor);
 	if (keys || trust)

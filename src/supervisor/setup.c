@@ -131,7 +131,7 @@ static int make_objects(struct supervisor *supervisor)
 static int enter_sandbox(struct supervisor *supervisor)
 {
 	const struct options *options = supervisor->options;
-	const char *read[2 * LIMIT_BADGES + 2 * LIMIT_IDENTITIES + 6] = { RESOLVER_HOSTS_FILE, RESOLVER_CONF_FILE,
+	const char *read[2 * LIMIT_BADGES + 2 * LIMIT_IDENTITIES + LIMIT_PSKS + 6] = { RESOLVER_HOSTS_FILE, RESOLVER_CONF_FILE,
 					       options->config ? options->config : POLICY_FILE };
 	const char *named;
 	char folder[PATH_MAX];

@@ -12,7 +12,7 @@
  *   explain.c     why somebody may do what
  *   policy.c      the configuration, and each role's slice of it
  *   renewal.c     files that changed meanwhile; watch.c notices
- *   trustfile.c, identityfiles.c, resolver.c, peers.c   what the roles need of files
+ *   trustfile.c, identityfiles.c, pskfiles.c, resolver.c, peers.c   what the roles need of files
  */
 #ifndef TLSB_SUPERVISOR_SUPERVISOR_H
 #define TLSB_SUPERVISOR_SUPERVISOR_H

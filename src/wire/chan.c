@@ -10,7 +10,7 @@
 struct chan_packet {
 	STAILQ_ENTRY(chan_packet) next;
 	uint32_t type;
-	size_t tail_len;
+	size_t len, tail_len; /* LEN: with the body */
 	int fds[LIMIT_MESSAGE_FDS];
 	uint8_t bytes[]; /* body, tail */
 };
@@ -19,6 +19,7 @@ static void packet_free(struct chan_packet *packet)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(packet->fds); i++)
 		fd_close(packet->fds[i]);
+	explicit_bzero(packet->bytes, packet->len); /* it may be a key */
 	free(packet);
 }
 
@@ -207,6 +208,7 @@ static int enqueue(struct chan *chan, uint32_t type, const void *body, const voi
 		return break_soon(chan, &chan->starved);
 	}
 	packet->type = type;
+	packet->len = body_len + tail_len;
 	packet->tail_len = tail_len;
 	for (size_t i = 0; i < ARRAY_SIZE(packet->fds); i++)
 		packet->fds[i] = fd_steal(&fds[i]);

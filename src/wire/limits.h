@@ -65,8 +65,8 @@
 #define LIMIT_CONNECTOR_SPARE_FILES 16
 /* A channel for each worker, and for one that follows it; keys on their way. */
 #define LIMIT_KEYHOLDER_FILES (2 * LIMIT_WORKERS + 64)
-/* ... and two for each identity, before and while a configuration is replaced. */
-#define LIMIT_SUPERVISOR_FILES (4 * LIMIT_WORKERS + 4 * LIMIT_IDENTITIES + 64)
+/* ... two for each identity, and one for each psk, before and while a configuration is replaced. */
+#define LIMIT_SUPERVISOR_FILES (4 * LIMIT_WORKERS + 4 * LIMIT_IDENTITIES + 2 * LIMIT_PSKS + 64)
 
 /* ---- names and dials ---- */
 
@@ -187,7 +187,7 @@
 
 #define LIMIT_HOST    253 /* RFC 1035 section 2.3.4, without the root's dot */
 #define LIMIT_ALPN    255 /* in all, comma-separated */
-#define LIMIT_CIPHERS 511 /* the names in ciphers.def have 248 in all */
+#define LIMIT_CIPHERS 511 /* the names in ciphers.def have 342 in all */
 #define LIMIT_TEXT    255 /* an error text, a log text */
 #define LIMIT_BADGE   63  /* a badge's name */
 #define LIMIT_ROW     1023 /* a row of an answer: some strings, each with its NUL */
@@ -202,6 +202,18 @@
 /* Identities in the configuration; and the badges that may use a key, all in one message. */
 #define LIMIT_IDENTITIES 256
 #define LIMIT_GRANTS (LIMIT_BADGES * 4 + LIMIT_BADGE)
+
+/* Pre-shared keys in the configuration; with the identities' all that the keyholder has. */
+#define LIMIT_PSKS 256
+#define LIMIT_KEYS (LIMIT_IDENTITIES + LIMIT_PSKS)
+
+/* What a server calls one, and how long it is: what every implementation takes (RFC 4279, 5.3). */
+#define LIMIT_PSK_IDENTITY 128
+#define LIMIT_PSK_BYTES	   64
+
+/* Whoever plays the server, or has seen one handshake of TLS 1.2 without (EC)DHE, can try out keys by
+ * himself for as long as he likes: 128 bits cannot be tried out (RFC 9257, 6). */
+#define LIMIT_PSK_LEAST 16
 
 /* A private key's file: RSA with 16384 bits has 13 KiB in PEM. */
 #define LIMIT_KEY_BYTES (16u * 1024)

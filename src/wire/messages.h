@@ -163,11 +163,12 @@ enum policy_flags {
 	POLICY_MAY_BRING_CA = 2,    /* tlsb_config_set_ca() is */
 	POLICY_HAS_CRLS = 4,        /* CRLS follows, before TRUST */
 	POLICY_NEEDS_STAPLE = 8,    /* no server is good without an OCSP response */
-	POLICY_KNOWN_FLAGS = 15,
+	POLICY_MAY_BRING_PSK = 16,  /* tlsb_config_set_psk() with a key is granted */
+	POLICY_KNOWN_FLAGS = 31,
 };
 
 /* tail: the cipher suites that may be used, with colons between them; then the pins, 32 bytes each.
- * IDENTITY_COUNT IDENTITYs follow. */
+ * IDENTITY_COUNT IDENTITYs and PSK_COUNT PSKs follow. */
 struct msg_policy {
 	uint64_t max_memory; /* bytes of rings */
 	uint32_t max_sessions;
@@ -177,7 +178,8 @@ struct msg_policy {
 	uint16_t flags;
 	uint16_t pin_count;
 	uint16_t identity_count;
-	uint16_t reserved[2];
+	uint16_t psk_count;
+	uint16_t reserved;
 };
 
 /*
@@ -187,6 +189,13 @@ struct msg_policy {
 struct msg_identity {
 	uint32_t key; /* its number, for SIGN */
 	uint32_t reserved;
+};
+
+/* A pre-shared key that programs may ask for by name.  tail: the name, then what servers call it. */
+struct msg_psk {
+	uint32_t key; /* its number, for PSK_WANTED */
+	uint16_t name_len;
+	uint16_t reserved;
 };
 
 /* fd: the index of the revocation lists, as TRUST's.  They are in force from TRUST on. */
@@ -256,16 +265,24 @@ struct msg_dial_failed {
 	uint32_t looking_up; /* 1: its name was still to be found; 0: it was dialled, or refused */
 };
 
-/* The private keys: so many KEYs follow, and then take the place of all earlier ones. */
+/* The keys: so many KEYs follow, and then take the place of all earlier ones. */
 struct msg_keys {
 	uint32_t count;
 	uint32_t reserved;
 };
 
-/* fd: the file that it is in.  tail: the badges that may use it, 4 bytes each; then the identity's name. */
+enum key_kind {
+	KEY_PRIVATE = 0, /* it signs, and is never given away */
+	KEY_PSK = 1,     /* it is given to the badges that may use it */
+};
+
+/* fd: the file that it is in.  tail: the badges that may use it, 4 bytes each; then the identity's or
+ * psk's name. */
 struct msg_key {
 	uint32_t key; /* its number, never 0 */
 	uint32_t badge_count;
+	uint32_t kind; /* enum key_kind */
+	uint32_t reserved;
 };
 
 /* tail: the beginning of what the next SIGN has the end of. */
@@ -281,6 +298,20 @@ struct msg_sign {
 
 /* tail: the signature, if there is no error. */
 struct msg_signed {
+	uint64_t id;
+	uint32_t error; /* enum tlsb_error */
+	uint32_t reserved;
+};
+
+/* A handshake begins that is to use it. */
+struct msg_psk_wanted {
+	uint64_t id;
+	uint32_t key;
+	uint32_t reserved;
+};
+
+/* tail: the key, if there is no error. */
+struct msg_psk_given {
 	uint64_t id;
 	uint32_t error; /* enum tlsb_error */
 	uint32_t reserved;
@@ -494,6 +525,15 @@ struct msg_explain {
 
 /* tail: the next bytes of the program's own CA certificates. */
 #define msg_ca msg_empty
+
+/*
+ * By which pre-shared key the server is known; once, before CONNECT.  tail: the name of one in the
+ * configuration; or what the server calls it, and then the key itself.
+ */
+struct msg_preshared {
+	uint32_t name_len;
+	uint32_t reserved;
+};
 
 enum connect_flags {
 	CONNECT_NO_VERIFY = 1,

@@ -257,6 +257,11 @@ void msg_close_fds(struct msg *msg)
 		msg->fds[i] = fd_close(msg->fds[i]);
 }
 
+void msg_wipe(const struct msg *msg)
+{
+	explicit_bzero((void *)(uintptr_t)msg->tail, msg->tail_len);
+}
+
 int msg_tail_string(const struct msg *msg, uint32_t *at, uint32_t len, char *dst, size_t size)
 {
 	if (len > msg->tail_len - *at || len >= size || memchr(msg->tail + *at, '\0', len))

@@ -107,6 +107,9 @@ int msg_take_fd(struct msg *msg, unsigned i);
 /* Close the descriptors that nobody took. */
 void msg_close_fds(struct msg *msg);
 
+/* Its tail was a secret, of which nothing is to stay in the receiver's buffer. */
+void msg_wipe(const struct msg *msg);
+
 /*
  * The next LEN bytes of a tail at *AT as a string in DST (SIZE bytes, SIZE > LEN).  -EBADMSG when
  * they are not there, do not fit, or hold a NUL.  Advances *AT.  0 or -EBADMSG.

@@ -43,9 +43,11 @@ static void append(char dst[LIMIT_CIPHERS + 1], const char *name, size_t len)
 void bounds_init(struct bounds *bounds)
 {
 	*bounds = (struct bounds){ .version_min = TLSB_TLS_1_2, .version_max = TLSB_TLS_1_3,
-				   .may_bring_ca = true };
-	for (unsigned i = 0; i < CONF_CIPHER_COUNT; i++)
-		append(bounds->ciphers, cipher_info[i].name, strlen(cipher_info[i].name));
+				   .may_bring_ca = true, .may_bring_psk = true };
+	for (unsigned i = 0; i < CONF_CIPHER_COUNT; i++) {
+		if (cipher_info[i].secrecy == FORWARD)
+			append(bounds->ciphers, cipher_info[i].name, strlen(cipher_info[i].name));
+	}
 }
 
 /* The list has names that there are, and one that the floor lets through. */
@@ -72,6 +74,7 @@ int bounds_parse(struct bounds *ret, const struct msg *msg)
 		.version_min = policy->version_min,
 		.may_skip_verify = (policy->flags & POLICY_MAY_SKIP_VERIFY) != 0,
 		.may_bring_ca = (policy->flags & POLICY_MAY_BRING_CA) != 0,
+		.may_bring_psk = (policy->flags & POLICY_MAY_BRING_PSK) != 0,
 		.has_crls = (policy->flags & POLICY_HAS_CRLS) != 0,
 		.needs_staple = (policy->flags & POLICY_NEEDS_STAPLE) != 0,
 	};
@@ -105,14 +108,36 @@ int bounds_cipher(const struct bounds *bounds, const char *name, size_t len)
 void bounds_ciphers_of(const struct bounds *bounds, uint16_t version,
 		       char dst[LIMIT_CIPHERS + 1])
 {
-	const char *at = bounds->ciphers, *name;
+	bounds_ciphers_in(bounds->ciphers, version, BOUNDS_ANY, dst);
+}
+
+static bool is_one(const struct cipher_info *info, enum bounds_which which)
+{
+	return which == BOUNDS_ANY || (info->peer != BY_CERTIFICATE) == (which == BOUNDS_WITH_PSK);
+}
+
+void bounds_ciphers_in(const char *list, uint16_t version, enum bounds_which which,
+		       char dst[LIMIT_CIPHERS + 1])
+{
+	const char *name;
 	size_t len;
 
 	dst[0] = '\0';
-	while ((len = next_name(&at, &name)) > 0) {
+	while ((len = next_name(&list, &name)) > 0) {
 		const struct cipher_info *info = find_cipher(name, len);
 
-		if (info && info->version == version)
+		if (info && info->version == version && is_one(info, which))
 			append(dst, name, len);
 	}
+}
+
+const char *bounds_against_psk(const struct bounds *bounds)
+{
+	if (bounds->pins.count > 0)
+		return "pins: the server's certificate is demanded, and with a pre-shared key there is none";
+	if (bounds->has_crls)
+		return "crl: the server's certificate is demanded, and with a pre-shared key there is none";
+	if (bounds->needs_staple)
+		return "require-ocsp-staple: it is about the server's certificate, and with a pre-shared key there is none";
+	return NULL;
 }

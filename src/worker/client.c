@@ -276,6 +276,7 @@ chan_handler *const client_handlers[CLIENT_MSG_COUNT] = {
 	[CLIENT_MSG_ASK] = on_ask,
 	[CLIENT_MSG_EXPLAIN] = on_explain,
 	[CLIENT_MSG_CA] = session_on_ca,
+	[CLIENT_MSG_PRESHARED] = session_on_preshared,
 	[CLIENT_MSG_CONNECT] = session_on_connect,
 	[CLIENT_MSG_BELL] = session_on_bell,
 	[CLIENT_MSG_DISCONNECT] = session_on_disconnect,

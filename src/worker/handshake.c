@@ -39,13 +39,19 @@ static bool established(struct session *session)
 	struct counters *counters = session->worker->child->counters;
 	uint64_t us = handshake_us(session);
 
-	if ((session->request->verify && !(session->name = strdup(session->request->name))) ||
+	if ((session->request->verify && !session->psk &&
+	     !(session->name = strdup(session->request->name))) ||
 	    (session->signing && signing_has_signed(session->signing) &&
 	     !(session->identity = strdup(session->request->identity)))) {
 		session_end(session, TLSB_E_RESOURCES, "the broker has no memory left");
 		return false;
 	}
-	facts_established(session->facts, session->ssl, session->request->verify, us);
+	facts_established(session->facts, session->ssl, session->request->verify || session->psk, us);
+	/* As TLS 1.3 has it, each use of the key goes on with what was agreed by other means. */
+	if (session->psk) {
+		session->facts->resumed = 0;
+		text_escape_str(session->facts->psk, sizeof(session->facts->psk), session->psk);
+	}
 	if (session->identity)
 		text_copy(session->facts->identity, sizeof(session->facts->identity),
 			  session->identity);
@@ -63,6 +69,7 @@ static bool established(struct session *session)
 		  { FIELD_CIPHER, session->facts->cipher },
 		  { FIELD_RESUMED, session->facts->resumed ? "1" : "0" },
 		  { FIELD_IDENTITY, session->identity },
+		  { FIELD_PSK, session->psk },
 		  { FIELD_OUTCOME, "ok" },
 		  { FIELD_MS, LOG_NUMBER(us / 1000) });
 	page->info = *session->facts;
@@ -109,8 +116,8 @@ static bool is_pinned(struct session *session)
 	struct verdict verdict;
 	const char *missing;
 
-	if (SSL_session_reused(session->ssl))
-		return true; /* it was when it was new, and the pins are the same */
+	if (SSL_session_reused(session->ssl) || session->psk)
+		return true; /* it was when it was new, and the pins are the same; or there may be none */
 	missing = tls_missing_pin(&session->worker->tls, session->request, chain);
 	session_on_pins(session, missing);
 	if (!missing)
@@ -167,7 +174,7 @@ static bool is_allowed(struct session *session)
 	bool changed = session->trust_number != session->worker->tls.trust_number;
 	const char *objection;
 
-	if (SSL_session_reused(session->ssl))
+	if (SSL_session_reused(session->ssl) && !session->psk)
 		inherit_checks(session);
 	objection = review_objection(session, changed);
 	if (objection)
@@ -176,22 +183,43 @@ static bool is_allowed(struct session *session)
 	return !objection;
 }
 
+/* It is over: who is the server?  Returns false when the session has ended. */
+static bool is_known(struct session *session)
+{
+	const struct psk_use *psk = session->request->psk;
+
+	if (psk_was_used(session)) {
+		session->psk = strdup(psk->name);
+		session->psk_is_own = psk->is_own;
+		if (!session->psk)
+			session_end(session, TLSB_E_RESOURCES, "the broker has no memory left");
+		return session->psk != NULL;
+	}
+	/* OpenSSL has refused already whatever does not verify; this is the second lock. */
+	if (session->request->verify && (SSL_get_verify_result(session->ssl) != X509_V_OK ||
+					 !SSL_get0_peer_certificate(session->ssl))) {
+		session_end(session, TLSB_E_CERT, "the certificate was not verified");
+		return false;
+	}
+	return true;
+}
+
 /* Returns false when it is not over yet, or the session has ended. */
 bool handshake_pump(struct session *session)
 {
-	int r, error, gone_on = go_on(session, &r, &error);
+	int r, error, gone_on;
 
+	if (!psk_is_there(session))
+		return false;
+	gone_on = go_on(session, &r, &error);
 	if (gone_on <= 0) {
 		if (gone_on < 0)
 			session_end(session, TLSB_E_RESOURCES, "the broker has no memory left");
 		return false;
 	}
 	if (r == 1) {
-		/* OpenSSL has refused already whatever does not verify; this is the second lock. */
-		if (session->request->verify && SSL_get_verify_result(session->ssl) != X509_V_OK) {
-			session_end(session, TLSB_E_CERT, "the certificate was not verified");
+		if (!is_known(session))
 			return false;
-		}
 		if (!alpn_was_offered(session)) {
 			session_end(session, TLSB_E_TLS_ALPN,
 				    "the server chose an application protocol that was not offered");

@@ -144,6 +144,7 @@ struct request *request_free(struct request *request)
 {
 	if (request) {
 		free(request->ca);
+		psk_free(request->psk);
 		free(request);
 	}
 	return NULL;

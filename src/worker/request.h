@@ -8,6 +8,7 @@
 
 #include "wire/msg.h"
 #include "worker/bounds.h"
+#include "worker/psk.h"
 
 struct request {
 	char host[LIMIT_HOST + 1];
@@ -25,6 +26,7 @@ struct request {
 	char *ca;        /* the program's own CA certificates, or NULL */
 	uint32_t ca_len;
 	struct pins pins; /* the program's own */
+	struct psk_use *psk; /* NULL: none */
 };
 
 /*

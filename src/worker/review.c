@@ -82,6 +82,16 @@ static const char *agreed_objection(const struct bounds *bounds, const struct se
 	return NULL;
 }
 
+/* Whoever has the key is the server: there is nothing else to look at. */
+static const char *psk_objection(const struct tls *tls, const struct session *session)
+{
+	if (session->psk_is_own && !tls->bounds.may_bring_psk)
+		return "own-psk: a program may bring no pre-shared key of its own any more";
+	if (!session->psk_is_own && !psks_find(&tls->psks, session->psk))
+		return "psks: the one by which the server is known is not this badge's any more";
+	return bounds_against_psk(&tls->bounds);
+}
+
 const char *review_objection(struct session *session, bool with_chain)
 {
 	const struct tls *tls = &session->worker->tls;
@@ -89,6 +99,8 @@ const char *review_objection(struct session *session, bool with_chain)
 
 	if (!objection && session->identity && !identities_find(&tls->identities, session->identity))
 		objection = "identities: the one that the server has seen is not this badge's any more";
+	if (!objection && session->psk)
+		return psk_objection(tls, session);
 	return objection || !with_chain ? objection : chain_objection(tls, session->ssl);
 }
 

@@ -56,6 +56,7 @@ static void session_free(struct session *session)
 	free(session->address);
 	free(session->name);
 	free(session->identity);
+	free(session->psk);
 	free(session->asked);
 	free(session);
 	worker_check_drained(worker);
@@ -124,7 +125,11 @@ void session_broken(struct session *session, int error)
 		session_end(session, session->refusal->code, "%s", session->refusal->text);
 		return;
 	}
-	verdict_of(&session->net, error, session->stage >= STAGE_OPEN, &verdict);
+	if (session->request && session->request->psk &&
+	    psk_verdict(session->request->psk, ERR_peek_error(), &verdict))
+		ERR_clear_error();
+	else
+		verdict_of(&session->net, error, session->stage >= STAGE_OPEN, &verdict);
 	session_end(session, verdict.code, "%s", verdict.text);
 }
 

@@ -54,6 +54,8 @@ struct session {
 	char *address; /* the same as it was dialled, or NULL */
 	char *name;    /* what was verified, or NULL */
 	char *identity; /* that the server has seen, or NULL */
+	char *psk;      /* by which it is known, or NULL */
+	bool psk_is_own;
 	char *asked;   /* as the connector was: the host, then the name to verify if it is another one */
 	uint16_t asked_name_len;
 	uint16_t peer_port, peer_family; /* where it is connected to */
@@ -134,7 +136,7 @@ void session_on_pins(struct session *session, const char *missing);
 void session_on_record(struct session *session, int sent, int type, const void *bytes, size_t len);
 
 /* Messages on a session's socket. */
-chan_handler session_on_ca, session_on_connect, session_on_bell, session_on_disconnect;
+chan_handler session_on_ca, session_on_preshared, session_on_connect, session_on_bell, session_on_disconnect;
 
 /* ---- between the stages' files ---- */
 

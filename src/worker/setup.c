@@ -35,6 +35,19 @@ int session_on_ca(struct chan *chan, struct msg *msg)
 	return 0;
 }
 
+int session_on_preshared(struct chan *chan, struct msg *msg)
+{
+	struct session *session = chan->owner;
+	struct request *request = session->request;
+	int r = request->psk ? -EALREADY : psk_parse(&request->psk, msg);
+
+	msg_wipe(msg);
+	if (r != -ENOMEM)
+		return r;
+	session_end(session, TLSB_E_RESOURCES, "the broker has no memory left");
+	return 0;
+}
+
 static int open_channel(struct session *session)
 {
 	struct msg_opened opened = { .capacity = session->capacity };
@@ -105,7 +118,7 @@ int session_on_connect(struct chan *chan, struct msg *msg)
 	if (r < 0)
 		session_end(session, TLSB_E_RESOURCES, "the broker has no %s left",
 			    r == -ENOMEM ? "memory" : "descriptors");
-	else
+	else if (!request->psk)
 		handshake_prepare(session);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "tlsbroker.h"
 #include "worker/fibre.h"
+#include "worker/psk.h"
 #include "worker/session.h"
 #include "worker/state.h"
 #include "worker/verdict.h"
@@ -198,7 +199,8 @@ static void answer(struct signing *signing)
 
 static bool has_room(const struct signs_asked *asked, size_t len)
 {
-	return asked->count < LIMIT_SIGNS && asked->bytes + len <= LIMIT_SIGNS_BYTES;
+	return asked->count + asked->psks < LIMIT_SIGNS &&
+	       asked->bytes + len <= LIMIT_SIGNS_BYTES;
 }
 
 static void note_asked(struct signs_asked *asked, size_t len)
@@ -313,6 +315,7 @@ void signing_on_keyholder_gone(struct worker *worker)
 {
 	worker->signs_asked = (struct signs_asked){ .count = 0 };
 	for_all(worker, forget);
+	psk_on_keyholder_gone(worker);
 }
 
 static void ask_again(struct signing *signing)
@@ -328,10 +331,11 @@ void signing_on_signed(struct worker *worker, const struct msg *msg)
 	note_answered(&worker->signs_asked);
 	take_answer(worker, msg);
 	if (was_full)
-		for_all(worker, ask_again);
+		signing_on_keyholder(worker);
 }
 
 void signing_on_keyholder(struct worker *worker)
 {
 	for_all(worker, ask_again);
+	psk_on_keyholder(worker);
 }

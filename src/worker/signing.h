@@ -28,6 +28,7 @@ struct signs_asked {
 	uint32_t lens[LIMIT_SIGNS]; /* in a ring */
 	unsigned first, count;
 	size_t bytes;
+	unsigned psks; /* and so many pre-shared keys */
 };
 
 /* For SESSION, whose SSL is to use an identity.  NULL: no memory. */
@@ -51,7 +52,8 @@ provider_signer signing_sign;
 /* The keyholder's answer. */
 void signing_on_signed(struct worker *worker, const struct msg *msg);
 
-/* The keyholder has gone; another one is there: what was asked of the one is asked of the other. */
+/* The keyholder has gone; another one is there, or has room: what was asked of the one is asked of the other,
+ * pre-shared keys (psk.h), too. */
 void signing_on_keyholder_gone(struct worker *worker);
 void signing_on_keyholder(struct worker *worker);
 

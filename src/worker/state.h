@@ -24,6 +24,7 @@ struct worker {
 	struct chan frontdoor, connector, keyholder; /* all zero while there is none */
 	struct tls tls;
 	struct identities coming; /* those that are on their way */
+	struct psks psks_coming;
 	struct quota quota;
 	struct ages ages;
 	struct slots sessions; /* by the id that DIAL carries */

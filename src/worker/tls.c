@@ -16,10 +16,11 @@
 #include "worker/verify.h"
 
 /*
- * TLS 1.2 with forward secrecy and AEAD only: with a MAC-then-encrypt suite, a program that rewrites
- * its bytes while they are encrypted could make the MAC wrong.
+ * TLS 1.2 with AEAD only: with a MAC-then-encrypt suite, a program that rewrites its bytes while they are
+ * encrypted could make the MAC wrong.  With forward secrecy, but for pre-shared keys, where the administrator
+ * says so; OpenSSL offers the suites of these only with psk_apply().
  */
-#define CIPHERS_1_2 "ECDHE+AESGCM:ECDHE+CHACHA20"
+#define CIPHERS_1_2 "ECDHE+AESGCM:ECDHE+CHACHA20:kECDHEPSK+CHACHA20:kPSK+AESGCM:kPSK+CHACHA20"
 
 /* How much is read from a socket at once: four full records. */
 #define READ_BUFFER (64 * 1024 + 1024)
@@ -96,6 +97,7 @@ void tls_deinit(struct tls *tls)
 {
 	SSL_CTX_free(tls->ctx);
 	identities_deinit(&tls->identities);
+	psks_deinit(&tls->psks);
 	provider_free(tls->provider);
 	tls->cache = resume_cache_free(tls->cache);
 	BIO_meth_free(tls->net_method);
@@ -298,7 +300,7 @@ static int set_peer(SSL *ssl, const struct request *request)
 	return 0; /* the name is set where it is used: see verify.c */
 }
 
-static int apply(const struct tls *tls, SSL *ssl, const struct request *request,
+static int apply(const struct tls *tls, SSL *ssl, struct request *request,
 		 const char **ret_text)
 {
 	uint16_t version_max = MIN(request->version_max, tls->bounds.version_max);
@@ -329,6 +331,11 @@ static int apply(const struct tls *tls, SSL *ssl, const struct request *request,
 		if (identity_use(identity, ssl) < 0)
 			return -ENOMEM;
 	}
+	if (request->psk) {
+		r = psk_apply(tls, ssl, request, ret_text);
+		if (r < 0)
+			return r;
+	}
 	if (request->ca) {
 		X509_STORE *store = own_store(request->ca, request->ca_len);
 
@@ -345,7 +352,7 @@ static int apply(const struct tls *tls, SSL *ssl, const struct request *request,
 	return 0;
 }
 
-int tls_client_new(struct tls *tls, const struct request *request, struct net *net,
+int tls_client_new(struct tls *tls, struct request *request, struct net *net,
 		   struct session *session, SSL **ret_ssl, const char **ret_text)
 {
 	SSL *ssl = SSL_new(tls->ctx);

@@ -9,6 +9,7 @@
 #include "trust/index.h"
 #include "worker/identity.h"
 #include "worker/net.h"
+#include "worker/psk.h"
 #include "worker/request.h"
 #include "worker/resume.h"
 
@@ -22,6 +23,7 @@ struct tls {
 	struct resume_cache *cache;
 	struct provider *provider; /* of private keys, which are the keyholder's */
 	struct identities identities;
+	struct psks psks;
 };
 
 struct session;
@@ -56,7 +58,7 @@ int tls_set_bounds(struct tls *tls, const struct bounds *bounds);
  * *ret_text says why, for the program's eyes: -EINVAL when the request cannot be used, -EACCES when
  * it is beyond the bounds, else -ENOMEM.
  */
-int tls_client_new(struct tls *tls, const struct request *request, struct net *net,
+int tls_client_new(struct tls *tls, struct request *request, struct net *net,
 		   struct session *session, SSL **ret_ssl, const char **ret_text);
 
 /* The session of a callback's SSL. */

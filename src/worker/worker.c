@@ -312,6 +312,12 @@ static int on_signed(struct chan *chan, struct msg *msg)
 	return 0;
 }
 
+static int on_psk_given(struct chan *chan, struct msg *msg)
+{
+	psk_on_given(chan->owner, msg);
+	return 0;
+}
+
 static void await_keyholder(struct worker *worker)
 {
 	static const struct timeval away = { LIMIT_CONNECTOR_AWAY_MS / 1000,
@@ -341,7 +347,10 @@ static void on_keyholder_gone(struct chan *chan, enum msg_rule rule, const char 
 	signing_on_keyholder_gone(worker);
 }
 
-static chan_handler *const keyholder_handlers[MSG_COUNT] = { [MSG_SIGNED] = on_signed };
+static chan_handler *const keyholder_handlers[MSG_COUNT] = {
+	[MSG_SIGNED] = on_signed,
+	[MSG_PSK_GIVEN] = on_psk_given,
+};
 
 static int set_keyholder(struct worker *worker, int fd)
 {
@@ -404,7 +413,14 @@ static void identities_have_come(struct worker *worker)
 	worker->coming = (struct identities){ .list = NULL };
 }
 
-/* IDENTITYs follow, then TRUST. */
+static void psks_have_come(struct worker *worker)
+{
+	psks_deinit(&worker->tls.psks);
+	worker->tls.psks = worker->psks_coming;
+	worker->psks_coming = (struct psks){ .list = NULL };
+}
+
+/* IDENTITYs and PSKs follow, then TRUST. */
 static int on_policy(struct chan *chan, struct msg *msg)
 {
 	const struct msg_policy *policy = msg->body;
@@ -423,6 +439,10 @@ static int on_policy(struct chan *chan, struct msg *msg)
 		r = identities_begin(&worker->coming, policy->identity_count);
 	if (r == 0 && identities_are_complete(&worker->coming))
 		identities_have_come(worker);
+	if (r == 0)
+		r = psks_begin(&worker->psks_coming, policy->psk_count);
+	if (r == 0 && psks_are_complete(&worker->psks_coming))
+		psks_have_come(worker);
 	return r;
 }
 
@@ -433,6 +453,16 @@ static int on_identity(struct chan *chan, struct msg *msg)
 
 	if (r == 0 && identities_are_complete(&worker->coming))
 		identities_have_come(worker);
+	return r;
+}
+
+static int on_psk(struct chan *chan, struct msg *msg)
+{
+	struct worker *worker = worker_of(chan);
+	int r = psks_add(&worker->psks_coming, msg);
+
+	if (r == 0 && psks_are_complete(&worker->psks_coming))
+		psks_have_come(worker);
 	return r;
 }
 
@@ -526,6 +556,7 @@ static void stop(struct child *child)
 		event_free(worker->keyholder_away);
 	fibre_free(worker->idle_fibre);
 	identities_deinit(&worker->coming);
+	psks_deinit(&worker->psks_coming);
 	ages_deinit(worker);
 	review_deinit(worker);
 	tls_deinit(&worker->tls);
@@ -542,6 +573,7 @@ static chan_handler *const supervisor_handlers[MSG_COUNT] = {
 	[MSG_CONNECTOR_CHAN] = on_connector_chan,
 	[MSG_KEYHOLDER_CHAN] = on_keyholder_chan,
 	[MSG_IDENTITY] = on_identity,
+	[MSG_PSK] = on_psk,
 	[MSG_POLICY] = on_policy,
 	[MSG_CRLS] = on_crls,
 	[MSG_TRUST] = on_trust,

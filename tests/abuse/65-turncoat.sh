@@ -28,6 +28,15 @@ new_identity()
 new_identity ours
 new_identity theirs
 
+new_psk()
+{
+	openssl rand -hex 32 > "$keys/$1.psk"
+	chmod 640 "$keys/$1.psk"
+	chown root:nogroup "$keys/$1.psk"
+}
+new_psk ours
+new_psk theirs
+
 start_openssl want good -CAfile "$PKI/root.pem" -Verify 4 -verify_return_error
 want=$PORT
 start_openssl ours good
@@ -38,14 +47,18 @@ theirs=$PORT
 write_conf <<-END
 	identity "ours" { certificate = "$keys/ours.pem" key = "$keys/ours.key" }
 	identity "theirs" { certificate = "$keys/theirs.pem" key = "$keys/theirs.key" }
+	psk "ours" { identity = "ours" key = "$keys/ours.psk" }
+	psk "theirs" { identity = "theirs" key = "$keys/theirs.psk" }
 	badge "honest" {
 		match        = { "uid:$OTHER" }
 		identities   = { theirs }
+		psks         = { theirs }
 		destinations = { "127.0.0.1:$theirs", "127.0.0.1:$want" }
 	}
 	badge "hostile" {
 		match        = any
 		identities   = { ours }
+		psks         = { ours }
 		destinations = { "127.0.0.1:$ours", "localhost:$theirs", "allowed.test:443" }
 		max-sessions-per-second = 20
 	}
@@ -131,6 +144,8 @@ done 8< <(tail -n +1 --pid="$(pid_of ask)" -s 0.1 -f "$TMP/ask.out")
 prove "all of them were tried" equal "$(exit_status ask 5)" 0
 prove "case 15: another badge's key is refused by the keyholder itself" \
 	logs 'keyholder.*a signature was refused.*this badge has no such key'
+prove "case 15: and so is another badge's pre-shared key" \
+	logs 'keyholder.*a pre-shared key was refused.*this badge has no such key'
 
 # What it says in the log is its own, in one line each, and not more than a little.
 log_is_true()

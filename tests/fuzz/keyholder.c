@@ -49,12 +49,14 @@ static struct keyholder *keyholder(void)
 
 /* ---- what is sent ---- */
 
-static bool has_a_key(uint32_t badge)
+static bool has_a_key(uint32_t badge, enum key_kind kind)
 {
 	const struct keys *keys = &keyholder()->keys;
 
 	for (uint32_t i = 0; i < keys->count; i++) {
-		if (keys->list[i].pkey && keys_find(keys, keys->list[i].number, badge))
+		const struct key *key = keys_find(keys, kind, keys->list[i].number, badge);
+
+		if (key && (kind == KEY_PSK ? key->psk != NULL : key->pkey != NULL))
 			return true;
 	}
 	return false;
@@ -69,15 +71,16 @@ static void on_sent(int fd, const struct msghdr *packet)
 	size_t signature;
 
 	memcpy(&header, iov[0].iov_base, sizeof(header));
-	if (header.type != MSG_SIGNED)
+	if (header.type != MSG_SIGNED && header.type != MSG_PSK_GIVEN)
 		return;
 	memcpy(&body, iov[1].iov_base, sizeof(body));
 	signature = packet->msg_iovlen > 2 ? iov[2].iov_len : 0;
 	must((body.error == TLSB_E_NONE) == (signature > 0));
-	must(signature <= LIMIT_SIGNATURE);
+	must(signature <= (header.type == MSG_SIGNED ? LIMIT_SIGNATURE : LIMIT_PSK_BYTES));
 	LIST_FOREACH(asker, &keyholder()->askers, next) {
 		if (asker->chan.fd == fd)
-			must(signature == 0 || has_a_key(asker->badge));
+			must(signature == 0 ||
+			     has_a_key(asker->badge, header.type == MSG_SIGNED ? KEY_PRIVATE : KEY_PSK));
 	}
 }
 
@@ -276,10 +279,10 @@ static void keys_come(uint8_t count)
 	say(child.supervisor.fd, MSG_KEYS, &body, NULL, 0, NULL);
 }
 
-/* One that is announced: the good one, perhaps with a byte changed; or the input's. */
+/* One that is announced: the good one, perhaps with a byte changed; or the input's, perhaps a pre-shared one. */
 static void key_comes(struct input *input)
 {
-	const struct msg_key body = { .key = take_u8(input), .badge_count = 1 };
+	struct msg_key body = { .key = take_u8(input), .badge_count = 1 };
 	const uint32_t badge = take_u8(input) % BADGES;
 	const uint8_t kind = take_u8(input);
 	const size_t at = take_u8(input);
@@ -295,6 +298,7 @@ static void key_comes(struct input *input)
 		packet.file = changed;
 	} else if (kind > 1) {
 		packet.file = take(input, take_u16(input), &packet.file_len);
+		body.kind = kind == 4 ? KEY_PSK : KEY_PRIVATE;
 	}
 	say(child.supervisor.fd, MSG_KEY, &body, tail, sizeof(tail), &packet);
 }
@@ -345,7 +349,7 @@ static void check_askers(void)
 		must(asker->part_len <= LIMIT_SIGN_BYTES);
 		must(STAILQ_EMPTY(&asker->jobs) == (asker->job_count == 0));
 	}
-	must(keyholder()->keys.count <= LIMIT_IDENTITIES);
+	must(keyholder()->keys.count <= LIMIT_KEYS);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -293,7 +293,8 @@ static void case_7_odd_files_of_keys(void **state unused_)
 		rig_key_in(&scene.rig, KEY + 1, BADGE, dup(scene.odd.fds[i]));
 		rig_key(&scene.rig, KEY, BADGE, scene.key);
 		assert_false(scene.rig.lost);
-		assert_null(keys_find(&rig_keyholder(&scene.rig)->keys, KEY + 1, BADGE)->pkey);
+		assert_null(keys_find(&rig_keyholder(&scene.rig)->keys, KEY_PRIVATE, KEY + 1,
+				      BADGE)->pkey);
 		scene.sent++;
 		expect_unharmed(&scene);
 	}

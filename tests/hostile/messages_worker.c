@@ -21,6 +21,8 @@ struct attacker {
 	size_t tail_len;
 	struct msg_hello hello;
 	struct msg_explain explain;
+	struct msg_preshared preshared;
+	char preshared_tail[LIMIT_PSK_IDENTITY + LIMIT_PSK_BYTES];
 	char text[160];
 };
 
@@ -79,6 +81,7 @@ static bool make_clients(struct mutant *mutant, const struct msg_context *ctx, u
 			   .group_count = testing_random(seed) % 3 },
 		.what = EXPLAIN_MYSELF - 1 + testing_random(seed) % 5,
 	};
+	const struct msg_preshared preshared = { .name_len = testing_random(seed) % 20 };
 	static const char tail[] = "server.exampleserver.exampleh2TLS_AES_128_GCM_SHA256";
 
 	if (testing_random(seed) % 8 == 0)
@@ -89,6 +92,8 @@ static bool make_clients(struct mutant *mutant, const struct msg_context *ctx, u
 		mutant_init(mutant, ctx, type, &connect, tail, sizeof(tail) - 1);
 	else if (type == CLIENT_MSG_EXPLAIN)
 		mutant_init(mutant, ctx, type, &explain, tail, testing_random(seed) % 9);
+	else if (type == CLIENT_MSG_PRESHARED)
+		mutant_init(mutant, ctx, type, &preshared, tail, testing_random(seed) % 40);
 	else if (type == CLIENT_MSG_CA)
 		mutant_init(mutant, ctx, type, NULL, "-----BEGIN CERTIFICATE-----", 27);
 	else
@@ -111,6 +116,9 @@ static void attacker_attacks(struct scene *scene, struct attacker *attacker, str
 		attacker->tail_len -= 8 + client_messages.rows[attacker->type].body;
 	memcpy(&attacker->hello, mutant->bytes + 8, sizeof(attacker->hello));
 	memcpy(&attacker->explain, mutant->bytes + 8, sizeof(attacker->explain));
+	memcpy(&attacker->preshared, mutant->bytes + 8, sizeof(attacker->preshared));
+	memcpy(attacker->preshared_tail, mutant->bytes + 8 + sizeof(attacker->preshared),
+	       sizeof(attacker->preshared_tail));
 	snprintf(attacker->text, sizeof(attacker->text), "%s", mutant_text(mutant));
 	dispatch(scene, attacker_fd(attacker), mutant);
 }
@@ -128,6 +136,21 @@ static bool adds_up(const struct attacker *attacker)
 	       about->group_count * 4ul <= tail && tail - about->group_count * 4ul <= 12288;
 }
 
+/* A name of text, and behind it no key or one of a length that may be. */
+static bool is_key(const struct attacker *attacker)
+{
+	const size_t tail = attacker->tail_len, name = attacker->preshared.name_len;
+
+	if (name == 0 || name > tail || name > 128)
+		return false;
+	for (size_t i = 0; i < name; i++) {
+		if ((unsigned char)attacker->preshared_tail[i] < ' ' ||
+		    attacker->preshared_tail[i] == 0x7f)
+			return false;
+	}
+	return tail == name || (tail - name >= 16 && tail - name <= 64);
+}
+
 /* What the table lets through: does the handler, too?  A CONNECT's end says so itself. */
 static enum msg_rule judge_content(const struct attacker *attacker)
 {
@@ -137,6 +160,8 @@ static enum msg_rule judge_content(const struct attacker *attacker)
 		return attacker->odd ? RULE_CONTENT : RULE_NONE;
 	case CLIENT_MSG_EXPLAIN:
 		return adds_up(attacker) ? RULE_NONE : RULE_CONTENT;
+	case CLIENT_MSG_PRESHARED:
+		return is_key(attacker) ? RULE_NONE : RULE_CONTENT;
 	case CLIENT_MSG_CA:
 		return attacker->tail_len == 0 ? RULE_CONTENT : RULE_NONE;
 	case CLIENT_MSG_CONNECT:
@@ -248,7 +273,7 @@ static bool make_internal(struct mutant *mutant, const struct msg_context *ctx, 
 
 	mutant_init_any(mutant, ctx, type, seed);
 	if ((type == MSG_DIALED || type == MSG_DIAL_FAILED || type == MSG_DIAL_FORBIDDEN ||
-	     type == MSG_SIGNED) &&
+	     type == MSG_SIGNED || type == MSG_PSK_GIVEN) &&
 	    testing_random(seed) % 2)
 		memcpy(mutant->bytes + 8, id, sizeof(*id));
 	return true;

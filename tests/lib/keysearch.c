@@ -1,7 +1,8 @@
 /*
- * keysearch KEY.pem... -- PID...: are these private keys in the memory of these processes?
+ * keysearch KEY... -- PID...: are these keys in the memory of these processes?
  *
- * Looked for are the key's DER encoding, and each of its secret numbers as it stands in files (the
+ * NAME.psk is a pre-shared key in hexadecimal digits, which are looked for, and its bytes.  All others are
+ * private keys in PEM.  Looked for are the key's DER encoding, and each of its secret numbers as it stands in files (the
  * highest byte first) and as OpenSSL calculates with it (the lowest first).  Prints one line for each
  * find, "PID KEY WHAT WHERE", and how much was searched.  Status 0: nothing was found, 1: something was.
  */
@@ -71,6 +72,24 @@ static void add_bignum(const char *key, const EVP_PKEY *pkey, const char *param)
 		return;
 	add_number(key, param, bytes, (size_t)BN_bn2bin(number, bytes));
 	BN_clear_free(number);
+}
+
+/* Of both the beginning: in digits it is as long as a needle. */
+static void add_psk(const char *path)
+{
+	char digits[2 * NEEDLE + 1] = "";
+	unsigned char bytes[NEEDLE];
+	FILE *file = fopen(path, "r");
+
+	if (!file || fread(digits, 1, sizeof(digits) - 1, file) != sizeof(digits) - 1)
+		die(path);
+	fclose(file);
+	for (size_t i = 0; i < NEEDLE; i++) {
+		if (sscanf(&digits[2 * i], "%2hhx", &bytes[i]) != 1)
+			die(path);
+	}
+	add(path, "bytes", bytes, NEEDLE);
+	add(path, "digits", (const unsigned char *)digits, NEEDLE);
 }
 
 static void add_key(const char *path)
@@ -174,8 +193,14 @@ int main(int argc, char **argv)
 	size_t searched = 0;
 	int i = 1;
 
-	for (; i < argc && strcmp(argv[i], "--") != 0; i++)
-		add_key(argv[i]);
+	for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		const char *dot = strrchr(argv[i], '.');
+
+		if (dot && strcmp(dot, ".psk") == 0)
+			add_psk(argv[i]);
+		else
+			add_key(argv[i]);
+	}
 	for (i++; i < argc; i++, processes++)
 		found += search_process(argv[i], &searched);
 	printf("%u processes, %zu KiB searched for %u numbers\n", processes, searched / 1024,

@@ -107,6 +107,14 @@ static int on_identity(struct chan *chan, struct msg *msg)
 	return __real_worker_ops.handlers[MSG_IDENTITY](chan, msg);
 }
 
+static int on_psk(struct chan *chan, struct msg *msg)
+{
+	const struct msg_psk *psk = msg->body;
+
+	me.psk = psk->key;
+	return __real_worker_ops.handlers[MSG_PSK](chan, msg);
+}
+
 static void await_client(void)
 {
 	static const struct msg_clients none;
@@ -156,6 +164,7 @@ static int prepare(struct child *child)
 	handlers[MSG_START] = on_start;
 	handlers[MSG_TRUST] = on_trust;
 	handlers[MSG_IDENTITY] = on_identity;
+	handlers[MSG_PSK] = on_psk;
 	handlers[MSG_BADGE] = on_badge;
 	return __real_worker_ops.prepare(child);
 }

@@ -13,7 +13,7 @@ touch "$TMP/none.out" # no daemon runs here
 # The users that they name, on this machine for as long as an example is checked.
 cp /etc/passwd "$TMP/passwd"
 cp /etc/group "$TMP/group"
-for name in billing mail backup-agent web; do
+for name in billing mail backup-agent web collector; do
 	echo "$name:x:$((62000 + ${#name})):62000::/:/bin/false" >> "$TMP/passwd"
 done
 getent group staff > /dev/null || echo "staff:x:62050:" >> "$TMP/group"
@@ -25,8 +25,11 @@ cp "$PKI/root.pem" "$TMP/etc/bank-ca.pem"
 cp "$PKI/root.pem" "$TMP/etc/lab-ca.pem"
 cp "$PKI/good.pem" "$TMP/etc/billing.pem"
 cp "$PKI/good.key" "$TMP/etc/billing.key"
-chown root:nogroup "$TMP/etc/billing.key"
-chmod 640 "$TMP/etc/billing.key"
+for name in sensor7 sensor8; do
+	openssl rand -hex 32 > "$TMP/etc/$name.psk"
+done
+chown root:nogroup "$TMP/etc/billing.key" "$TMP"/etc/*.psk
+chmod 640 "$TMP/etc/billing.key" "$TMP"/etc/*.psk
 
 # One file for each block.
 awk -v folder="$TMP" '

@@ -117,6 +117,24 @@ static void parses_nothing_else(void **state unused_)
 		assert_int_equal(parse(odd[i], 0, UINT32_MAX, 0), -EINVAL);
 }
 
+static void parses_hexadecimal_digits(void **state unused_)
+{
+	static const char *const odd[] = { "0", "0x00", " 00", "0 0", "gg", "00\n00", "00:11", "-1" };
+	uint8_t bytes[4] = { 9, 9, 9, 9 };
+
+	assert_int_equal(text_parse_hex("00fFA9", 6, bytes, 4), 3);
+	assert_memory_equal(bytes, "\x00\xff\xa9\x09", 4);
+	assert_int_equal(text_parse_hex("01020304 \t\r\n", 12, bytes, 4), 4);
+	assert_memory_equal(bytes, "\x01\x02\x03\x04", 4);
+	assert_int_equal(text_parse_hex("", 0, bytes, 4), 0);
+	assert_int_equal(text_parse_hex("\n", 1, bytes, 4), 0);
+	assert_int_equal(text_parse_hex("0102030405", 10, bytes, 4), -ERANGE);
+	assert_int_equal(text_parse_hex("00\0", 3, bytes, 4), -EINVAL);
+	for (size_t i = 0; i < ARRAY_SIZE(odd); i++)
+		assert_int_equal(text_parse_hex(odd[i], strlen(odd[i]), bytes, 4), -EINVAL);
+	assert_memory_equal(bytes, "\x01\x02\x03\x04", 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -128,6 +146,7 @@ int main(void)
 		TEST(copies_and_cuts),
 		TEST(parses_whole_numbers_in_range),
 		TEST(parses_nothing_else),
+		TEST(parses_hexadecimal_digits),
 	};
 
 	return testing_run(tests);

@@ -81,6 +81,14 @@ static void refuses_with(const char *text, const char *const *wanted)
 	read_deinit(&read);
 }
 
+static void refused_somehow(const char *text)
+{
+	struct read read;
+
+	assert_int_equal(read_text(&read, text), -EINVAL);
+	read_deinit(&read);
+}
+
 /* ---- the grammar ---- */
 
 static void nothing_is_a_good_configuration(void **state unused_)
@@ -91,7 +99,8 @@ static void nothing_is_a_good_configuration(void **state unused_)
 	assert_string_equal(conf_word(read.conf, NULL, SETTING_trust), CONF_TRUST);
 	assert_int_equal(conf_get(read.conf, NULL, SETTING_min_version)->number, TLSB_TLS_1_2);
 	assert_int_equal(conf_get(read.conf, NULL, SETTING_allow_insecure)->number, 0);
-	assert_int_equal(conf_get(read.conf, NULL, SETTING_ciphers)->count, CONF_CIPHER_COUNT);
+	assert_int_equal(conf_get(read.conf, NULL, SETTING_ciphers)->count,
+			 CONF_CIPHER_COUNT - 3); /* without PSK-*: no forward secrecy */
 	read_deinit(&read);
 	accepts("\n\n# a remark\n// one\n/* and\n one */\n");
 }
@@ -308,6 +317,62 @@ static void badges_have_their_own_errors(void **state unused_)
 		"unit:NAME and any; did you mean any?");
 }
 
+static void psks_have_their_own_errors(void **state unused_)
+{
+	struct read read;
+
+	refuses("psk \"\" { identity = x\n key = \"/k\" }",
+		"t:1: psk \"\": a name has 1 to 63 letters, digits, and . _ -");
+	refuses("psk a { identity = x }\npsk b {\n key = \"/k\"\n}\n",
+		"t:1: psk \"a\": has no key", "t:2: psk \"b\": has no identity");
+	refuses("psk a { identity = x\n key = \"/k\" }\npsk a { identity = y\n key = \"/k\" }",
+		"t:3: psk \"a\": is there already, at t:1");
+	refuses("psk a { identity = x\n key = \"/k\"\n certificate = \"/c\" }",
+		"t:3: certificate: not a setting of a psk: it belongs into an identity");
+	refuses("badge a { match = any\n key = \"/k\" }",
+		"t:2: key: not a setting of a badge: it belongs into an identity");
+	refuses("psk sensor7 { identity = x\n key = \"/k\" }\npsks = sensor8",
+		"t:3: psks: there is no psk \"sensor8\"; did you mean sensor7?");
+	/* Names of identities and of psks have nothing to do with each other. */
+	accepts("identity a { certificate = \"/c\"\n key = \"/k\" }\n"
+		"psk a { identity = \"a b:c%n\"\n key = \"credential:a.psk\" }\n"
+		"badge x { match = any\n identities = a\n psks = a\n own-psk = no }");
+	/* What a badge demands of a certificate, nobody has who has a psk. */
+	refuses("psk a { identity = x\n key = \"/k\" }\ncrl = \"/l\"\n"
+		"badge x { match = any\n psks = a\n pins = \"sha256/" PIN "\" }",
+		"t:5: psks: none of them can be used: pins demands a certificate",
+		"t:5: psks: none of them can be used: crl demands a certificate");
+	refuses("psk a { identity = x\n key = \"/k\" }\npsks = a\nrequire-ocsp-staple = yes",
+		"t:3: psks: none of them can be used: require-ocsp-staple demands a certificate");
+	assert_int_equal(read_text(&read, "psk a { identity = x\n key = \"/k\" }\npsks = a\n"
+					  "badge x { match = any\n psks = {}\n pins = \"sha256/" PIN "\" }\n"
+					  "badge y { match = any }"), 0);
+	assert_true(conf_has_psk(read.conf, NULL, "a"));
+	assert_false(conf_has_psk(read.conf, NULL, "x"));
+	assert_false(conf_has_psk(read.conf, &read.conf->badges[0], "a"));
+	assert_true(conf_has_psk(read.conf, &read.conf->badges[1], "a"));
+	assert_false(conf_has_identity(read.conf, NULL, "a"));
+	read_deinit(&read);
+}
+
+/* Case 38: what a server calls a key is text in one line, whatever it says. */
+static void case_38_identities_of_psks_are_text(void **state unused_)
+{
+	static const char *const odd[] = { "\\n", "\\x00a", "a\\x1bb", "\\x7f", "a\\nb", "${HOME}" };
+	char text[65536 + 128], identity[65536 + 1];
+
+	accepts("psk a { identity = \"%n%s%s%n\"\n key = \"/k\" }");
+	accepts("psk a { identity = \"\\xc3\\xa4\"\n key = \"/k\" }");
+	for (unsigned i = 0; i < ARRAY_SIZE(odd); i++) {
+		snprintf(text, sizeof(text), "psk a { key = \"/k\"\n identity = \"%s\" }", odd[i]);
+		refused_somehow(text);
+	}
+	memset(identity, 'x', sizeof(identity));
+	identity[65536] = '\0';
+	snprintf(text, sizeof(text), "psk a { key = \"/k\"\n identity = \"%s\" }", identity);
+	refused_somehow(text);
+}
+
 /* "badge a { match = { uid:1, uid:2, ... } }" with COUNT of them; or so many badges. */
 static int read_many(struct read *read, unsigned badges, unsigned each)
 {
@@ -388,13 +453,7 @@ static void badges_and_matches_have_limits(void **state unused_)
 
 /* ---- values ---- */
 
-static void refused_somehow(const char *text)
-{
-	struct read read;
-
-	assert_int_equal(read_text(&read, text), -EINVAL);
-	read_deinit(&read);
-}
+#define BOTH "identity x { certificate = \"/c\"\nkey = \"/k\" }\npsk x { identity = x\nkey = \"/k\" }\n"
 
 static void every_setting_takes_what_is_within_its_bounds(void **state unused_)
 {
@@ -473,17 +532,28 @@ static void every_setting_takes_what_is_within_its_bounds(void **state unused_)
 				 info->name);
 			refused_somehow(text);
 			break;
+		case TEXT:
+			for (unsigned len = 0; len <= info->most + 1; len++) {
+				char word[LIMIT_PSK_IDENTITY + 2];
+
+				memset(word, '%', len);
+				word[len] = '\0';
+				snprintf(text, sizeof(text), "psk x { key = \"/k\"\n%s = \"%s\" }",
+					 info->name, word);
+				if (len >= info->least && len <= info->most)
+					accepts(text);
+				else
+					refused_somehow(text);
+			}
+			break;
 		case NAMES:
 			snprintf(text, sizeof(text), "%s = {}", info->name);
 			accepts(text);
-			snprintf(text, sizeof(text),
-				 "identity x { certificate = \"/c\"\nkey = \"/k\" }\n%s = x", info->name);
+			snprintf(text, sizeof(text), BOTH "%s = x", info->name);
 			accepts(text);
 			snprintf(text, sizeof(text), "%s = x", info->name);
 			refused_somehow(text);
-			snprintf(text, sizeof(text),
-				 "identity x { certificate = \"/c\"\nkey = \"/k\" }\n%s = { x, x }",
-				 info->name);
+			snprintf(text, sizeof(text), BOTH "%s = { x, x }", info->name);
 			refused_somehow(text);
 			break;
 		case VERSION:
@@ -581,6 +651,8 @@ static void what_is_printed_says_the_same_again(void **state unused_)
 	says_the_same_again("badge x { match = { any, uid:7 }\nmax-memory = 64K }\nmax-sessions = 3\n"
 			    "badge y { match = \"user:a b\" }\n");
 	says_the_same_again("badge x { match = any\npins = { \"sha256/" PIN "\" } }");
+	says_the_same_again("psk a { identity = \"b \\\"c\\\\d\"\n key = \"/k\" }\npsks = a\nown-psk = no\n"
+			    "badge x { match = any\n psks = {} }\nciphers = PSK-AES128-GCM-SHA256");
 	says_the_same_again("min-version = TLSv1.3\nallow-insecure = yes\n"
 			    "ciphers = { TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384 }");
 }
@@ -667,6 +739,8 @@ int main(void)
 		TEST(badges_are_read_in_their_order),
 		TEST(places_are_known),
 		TEST(badges_have_their_own_errors),
+		TEST(psks_have_their_own_errors),
+		TEST(case_38_identities_of_psks_are_text),
 		TEST(badges_and_matches_have_limits),
 		TEST(destinations_fit_into_their_message),
 		TEST(every_setting_takes_what_is_within_its_bounds),

@@ -118,7 +118,7 @@ static void what_is_no_key_is_refused(void **state unused_)
 	refuses(key_file(key, "secret"), "is protected by a passphrase");
 	memset(large, '\n', sizeof(large));
 	refuses(file_of(large, LIMIT_KEY_BYTES), "has no private key in it");
-	refuses(file_of(large, sizeof(large)), "is too large for a private key");
+	refuses(file_of(large, sizeof(large)), "is too large for a key");
 	refuses(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), "is not a regular file");
 	refuses(open("/dev/zero", O_RDONLY | O_CLOEXEC), "is not a regular file");
 	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
@@ -210,7 +210,8 @@ static void a_key_may_be_for_many_badges(void **state unused_)
 	rig_tell(&rig, MSG_KEY, &body, tail, sizeof(tail), key_file(key, NULL));
 	assert_false(rig.lost);
 	for (uint32_t badge = 0; badge < 2 * LIMIT_BADGES; badge++)
-		assert_int_equal(!keys_find(&rig_keyholder(&rig)->keys, 3, badge), badge % 2);
+		assert_int_equal(!keys_find(&rig_keyholder(&rig)->keys, KEY_PRIVATE, 3,
+					   badge), badge % 2);
 	rig_deinit(&rig);
 	EVP_PKEY_free(key);
 }
@@ -282,6 +283,8 @@ static void keys_that_lie_are_refused(void **state unused_)
 		{ { .key = 1, .badge_count = 0x40000001 }, 8, 1 },
 		{ { .key = 1, .badge_count = 0 }, LIMIT_BADGE + 1, 1 },
 		{ { .key = 1, .badge_count = 1 }, 8, 0 },
+		{ { .key = 1, .badge_count = 1, .kind = KEY_PSK + 1 }, 8, 1 },
+		{ { .key = 1, .badge_count = 1, .kind = UINT32_MAX }, 8, 1 },
 	};
 	EVP_PKEY *key = key_generate("EC", "P-256", 0);
 	char tail[LIMIT_GRANTS];
@@ -296,9 +299,9 @@ static void keys_that_lie_are_refused(void **state unused_)
 		rig_deinit(&rig);
 	}
 	rig_init(&rig);
-	rig_keys(&rig, LIMIT_IDENTITIES);
+	rig_keys(&rig, LIMIT_KEYS);
 	assert_false(rig.lost);
-	rig_keys(&rig, LIMIT_IDENTITIES + 1);
+	rig_keys(&rig, LIMIT_KEYS + 1);
 	assert_true(rig.lost);
 	rig_deinit(&rig);
 	EVP_PKEY_free(key);

@@ -3,6 +3,8 @@
  */
 #include "lib_rig.h"
 
+#include "libtlsbroker/internal.h"
+
 static const char pem[] = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
 
 static void takes_certificates_as_pem_and_as_der(void **state unused_)
@@ -268,6 +270,69 @@ static void sends_a_mebibyte_of_certificates(void **state unused_)
 	rig_close(&rig);
 }
 
+/* Case 38: what a server calls a key is one line of text, and the key is long enough. */
+static void case_38_takes_identities_and_keys_that_can_be(void **state unused_)
+{
+	struct tlsb_config *config = tlsb_config_new();
+	const char key[LIMIT_PSK_BYTES + 1] = "0123456789abcdef";
+	char *large = malloc(65536 + 1), most[LIMIT_PSK_IDENTITY + 2];
+
+	memset(large, 'x', 65536);
+	large[65536] = '\0';
+	memset(most, 'x', sizeof(most));
+	most[LIMIT_PSK_IDENTITY] = '\0';
+	assert_int_equal(tlsb_config_set_psk(config, "sensor7", NULL, 0), 0);
+	assert_int_equal(tlsb_config_set_psk(config, "%n%s", key, 16), 0);
+	assert_int_equal(tlsb_config_set_psk(config, most, key, LIMIT_PSK_BYTES), 0);
+	assert_int_equal(tlsb_config_set_psk(config, "m\xc3\xbcller", key, 16), 0);
+	assert_int_equal(tlsb_config_set_psk(config, NULL, NULL, 0), 0);
+	assert_fails(tlsb_config_set_psk(config, NULL, key, 16), EINVAL);
+	assert_fails(tlsb_config_set_psk(config, "", NULL, 0), EINVAL);
+	assert_fails(tlsb_config_set_psk(config, "", key, 16), EINVAL);
+	assert_fails(tlsb_config_set_psk(config, "a b", NULL, 0), EINVAL); /* no name of a section */
+	assert_fails(tlsb_config_set_psk(config, "%n", NULL, 0), EINVAL);
+	assert_fails(tlsb_config_set_psk(config, "a\n", key, 16), EINVAL);
+	assert_fails(tlsb_config_set_psk(config, "a\x1b[31m", key, 16), EINVAL);
+	assert_fails(tlsb_config_set_psk(config, "a\x7f", key, 16), EINVAL);
+	assert_fails(tlsb_config_set_psk(config, large, key, 16), EINVAL);
+	assert_fails(tlsb_config_set_psk(config, large, NULL, 0), EINVAL);
+	most[LIMIT_PSK_IDENTITY] = 'x';
+	most[LIMIT_PSK_IDENTITY + 1] = '\0';
+	assert_fails(tlsb_config_set_psk(config, most, key, 16), EINVAL);
+	assert_fails(tlsb_config_set_psk(config, "x", key, 15), EINVAL);
+	assert_fails(tlsb_config_set_psk(config, "x", key, 0), EINVAL);
+	assert_fails(tlsb_config_set_psk(config, "x", key, LIMIT_PSK_BYTES + 1), EINVAL);
+	assert_fails(tlsb_config_set_psk(config, "x", key, SIZE_MAX), EINVAL);
+	assert_fails(tlsb_config_set_psk(config, "x", NULL, 16), EINVAL);
+	tlsb_config_free(config);
+	free(large);
+}
+
+/* It goes before CONNECT, once; the session keeps no copy of it. */
+static void sends_the_key_and_forgets_it(void **state unused_)
+{
+	const struct msg_preshared *body;
+	union msg_buffer buffer;
+	struct msg msg;
+	struct rig rig;
+
+	rig_listen(&rig);
+	rig_open(&rig);
+	rig.config = tlsb_config_new();
+	assert_int_equal(tlsb_config_set_psk(rig.config, "sensor7", "0123456789abcdef", 16), 0);
+	rig_start_connect(&rig);
+	rig_take_session(&rig);
+	rig_expect(rig.socket, CLIENT_MSG_PRESHARED, SETUP, &buffer, &msg, NULL);
+	body = msg.body;
+	assert_int_equal(body->name_len, 7);
+	assert_int_equal(msg.tail_len, 7 + 16);
+	assert_memory_equal(msg.tail, "sensor70123456789abcdef", 7 + 16);
+	rig_take_connect(&rig);
+	assert_null(memmem(rig.session->config, sizeof(*rig.config), "0123456789abcdef", 16));
+	assert_non_null(memmem(rig.config, sizeof(*rig.config), "0123456789abcdef", 16));
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +340,8 @@ int main(void)
 		TEST(takes_a_mebibyte_of_certificates_and_no_byte_more),
 		TEST(takes_only_names_and_addresses_as_server_name),
 		TEST(takes_pins_as_they_are_written),
+		TEST(case_38_takes_identities_and_keys_that_can_be),
+		TEST(sends_the_key_and_forgets_it),
 		TEST(takes_protocols_without_gaps),
 		TEST(refuses_versions_below_every_floor),
 		TEST(takes_cipher_names_and_no_selection_strings),

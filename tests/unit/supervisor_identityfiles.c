@@ -114,7 +114,7 @@ static void accepts(struct scene *scene, const char *certificate, const char *ke
 	if (scene->errors.count > 0)
 		fail_msg("%s", scene->errors.list[0].text);
 	assert_int_equal(scene->files.count, 1);
-	assert_true(scene->files.list[0].chain_fd >= 0 && scene->files.list[0].key_fd >= 0);
+	assert_true(scene->files.list[0].chain_fd >= 0 && scene->files.list[0].key.fd >= 0);
 	forget(scene);
 }
 

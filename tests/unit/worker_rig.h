@@ -367,10 +367,25 @@ static inline void session_listen(struct program_session *session)
 struct wish {
 	const char *host, *name, *alpn, *ciphers; /* host: "server.example" without one */
 	const char *identity;
+	const char *psk; /* the name, or with a key what the server calls it */
+	const void *psk_key;
+	size_t psk_len;
 	const char *ca;
 	const struct pins *pins;
 	uint32_t deadline_ms, flags, version_min, version_max;
 };
+
+static inline void session_ask_psk(struct program_session *session, const struct wish *want)
+{
+	const struct msg_preshared body = { .name_len = (uint32_t)strlen(want->psk) };
+	char tail[LIMIT_PSK_IDENTITY + LIMIT_PSK_BYTES];
+
+	memcpy(mempcpy(tail, want->psk, body.name_len), want->psk_key ? want->psk_key : "",
+	       want->psk_len);
+	assert_int_equal(program_send(session->fd, CLIENT_MSG_PRESHARED, &body, tail,
+				      body.name_len + want->psk_len, NULL),
+			 0);
+}
 
 static inline void session_ask(struct program_session *session, const struct wish *want)
 {
@@ -405,6 +420,8 @@ static inline void session_ask(struct program_session *session, const struct wis
 		assert_int_equal(program_send(session->fd, CLIENT_MSG_CA, &part, want->ca,
 					      connect.ca_len, NULL),
 				 0);
+	if (want->psk)
+		session_ask_psk(session, want);
 	assert_int_equal(
 		program_send(session->fd, CLIENT_MSG_CONNECT, &connect, tail, (size_t)len, NULL),
 		0);

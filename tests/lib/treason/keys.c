@@ -52,6 +52,11 @@ const char *try_signature_with_its_own_key(void)
 	return sign_as(me.key, ECDSA_P256_SHA256, "client", 32);
 }
 
+const char *try_a_signature_with_its_psk(void)
+{
+	return sign_as(me.psk, ECDSA_P256_SHA256, "client", 32);
+}
+
 /* Case 15. */
 const char *try_every_other_keys_number(void)
 {

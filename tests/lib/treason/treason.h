@@ -19,6 +19,7 @@
 
 /* What came of it. */
 #define SIGNED	     "signed"
+#define GIVEN	     "given"
 #define DIALLED	     "dialled"
 #define REFUSED	     "refused"
 #define NO_HOST	     "not taken for a host"
@@ -50,7 +51,7 @@ struct order {
 struct treason {
 	int frontdoor, connector, keyholder, client;
 	int trust, chain, counters; /* kept from the messages that brought them */
-	uint32_t key;
+	uint32_t key, psk;
 	bool deaf;
 	struct order order;
 	void *page;
