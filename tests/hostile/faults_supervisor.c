@@ -269,7 +269,7 @@ static void files_put(const struct files *files, int which)
 
 static void files_begin(struct files *files)
 {
-	struct testing_text text = { malloc(512), 0 };
+	struct testing_text text = { .data = malloc(512) };
 
 	strcpy(files->folder, "/tmp/tlsb-faults-XXXXXX");
 	assert_non_null(mkdtemp(files->folder));

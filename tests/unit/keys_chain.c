@@ -134,12 +134,12 @@ static void damaged_chains_are_refused(void **state unused_)
 	struct scene scene;
 
 	scene_init(&scene);
-	refuses(&(struct testing_text){ (char[1]){ 0 }, 0 }, -1, -EINVAL, "has no certificate in it");
+	refuses(&(struct testing_text){ .data = (char[1]){ 0 } }, -1, -EINVAL, "has no certificate in it");
 	testing_append(&text, "no certificate\n", 15);
 	refuses(&text, -1, -EINVAL, "has no certificate in it");
 	/* Each line but the first and last of the second certificate left out would be too slow: cut it. */
 	for (size_t cut = scene.pem.len - 2; cut > scene.pem.len - 400; cut -= 7) {
-		struct testing_text less = { scene.pem.data, cut };
+		struct testing_text less = { .data = scene.pem.data, .len = cut };
 
 		refuses(&less, -1, -EINVAL, "has a damaged certificate in it");
 	}

@@ -67,7 +67,7 @@ static inline struct testing_text staple_new(struct staple_spec spec)
 	ASN1_TIME *revoked = staple_time(-7200);
 	X509_EXTENSION *extension = staple_critical_extension();
 	OCSP_CERTID *id = staple_id(&spec);
-	struct testing_text text = { NULL, 0 };
+	struct testing_text text = { 0 };
 	OCSP_SINGLERESP *single;
 	OCSP_RESPONSE *response;
 	unsigned char *der = NULL;

@@ -66,13 +66,16 @@ static inline struct testing_identity testing_identity_new(const char *name,
 /* Text that grows; a BIO would do, but tests like to cut it. */
 struct testing_text {
 	char *data;
-	size_t len;
+	size_t len, room;
 };
 
 static inline void testing_append(struct testing_text *text, const void *data, size_t len)
 {
-	text->data = realloc(text->data, text->len + len + 1);
-	assert_non_null(text->data);
+	if (text->len + len + 1 > text->room) {
+		text->room = 2 * (text->len + len) + 1;
+		text->data = realloc(text->data, text->room);
+		assert_non_null(text->data);
+	}
 	memcpy(text->data + text->len, data, len);
 	text->len += len;
 	text->data[text->len] = '\0';

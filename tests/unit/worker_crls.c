@@ -75,7 +75,7 @@ static void give(struct scene *scene, struct testing_text *pem)
 	rig_tell(&scene->rig, MSG_CRLS, &none, NULL, &fd);
 	rig_trust(&scene->rig, scene->rig.root.x509);
 	free(pem->data);
-	*pem = (struct testing_text){ NULL, 0 };
+	*pem = (struct testing_text){ 0 };
 }
 
 static uint32_t outcome(struct scene *scene, SSL_CTX *server)
@@ -101,7 +101,7 @@ static uint32_t outcome(struct scene *scene, SSL_CTX *server)
 
 static void every_ca_of_the_chain_needs_a_list(void **state unused_)
 {
-	struct testing_text pem = { NULL, 0 };
+	struct testing_text pem = { 0 };
 	struct scene scene;
 
 	scene_init(&scene);
@@ -122,7 +122,7 @@ static void every_ca_of_the_chain_needs_a_list(void **state unused_)
 
 static void what_is_on_a_list_is_refused(void **state unused_)
 {
-	struct testing_text pem = { NULL, 0 };
+	struct testing_text pem = { 0 };
 	struct scene scene;
 
 	scene_init(&scene);
@@ -142,7 +142,7 @@ static void what_is_on_a_list_is_refused(void **state unused_)
 
 static void a_list_that_somebody_else_has_signed_is_none(void **state unused_)
 {
-	struct testing_text pem = { NULL, 0 };
+	struct testing_text pem = { 0 };
 	struct scene scene;
 
 	scene_init(&scene);
@@ -159,7 +159,7 @@ static void a_list_that_somebody_else_has_signed_is_none(void **state unused_)
  */
 static void case_32_a_list_is_not_verified_with_a_servers_own_key(void **state unused_)
 {
-	struct testing_text pem = { NULL, 0 };
+	struct testing_text pem = { 0 };
 	struct testing_identity slow, leaf;
 	struct scene scene;
 	SSL_CTX *server;
@@ -188,7 +188,7 @@ static void case_32_a_list_is_not_verified_with_a_servers_own_key(void **state u
 /* A trust bundle without the lists that the policy names does not come into force. */
 static void trust_and_lists_come_together(void **state unused_)
 {
-	struct testing_text pem = { NULL, 0 };
+	struct testing_text pem = { 0 };
 	struct scene scene;
 
 	scene_init(&scene);
@@ -205,7 +205,7 @@ static void trust_and_lists_come_together(void **state unused_)
 static void lists_are_found_in_pem_and_der(void **state unused_)
 {
 	struct testing_identity ca = cert_new((struct cert_spec){ .name = "ca", .is_ca = true }, NULL);
-	struct testing_text pem = { NULL, 0 };
+	struct testing_text pem = { 0 };
 	unsigned count, bad;
 	X509_CRL *crl;
 	uint8_t *der = NULL;

@@ -45,7 +45,7 @@ static void scene_deinit(struct scene *scene)
 
 static void expect_echo(struct scene *scene)
 {
-	struct testing_text sent = noise(5000, 3), got = { NULL, 0 };
+	struct testing_text sent = noise(5000, 3), got = { 0 };
 
 	assert_int_equal(session_write(&scene->session, sent.data, sent.len), sent.len);
 	RIG_UNTIL(&scene->rig,

@@ -617,7 +617,7 @@ static const struct wish anything;
 /* LEN bytes that do not repeat at any power of two. */
 static inline struct testing_text noise(size_t len, uint64_t seed)
 {
-	struct testing_text text = {calloc(1, len + 1), len};
+	struct testing_text text = { .data = calloc(1, len + 1), .len = len };
 
 	for (size_t i = 0; i < len; i++)
 		text.data[i] = (char)testing_random(&seed);

@@ -204,7 +204,7 @@ static void what_is_none_is_refused(void **state unused_)
 	expect_unknown(&scene, "cannot be read");
 	len = i2d_OCSP_RESPONSE(later, &der);
 	free(scene.staple.data);
-	scene.staple = (struct testing_text){ NULL, 0 };
+	scene.staple = (struct testing_text){ 0 };
 	testing_append(&scene.staple, der, (size_t)len);
 	expect_unknown(&scene, "its CA had no answer");
 	OPENSSL_free(der);
@@ -330,7 +330,7 @@ static void a_cas_own_server_vouches_for_itself(void **state unused_)
 {
 	struct testing_identity self = cert_new(
 		(struct cert_spec){ .name = "self", .names = "DNS:server.example" }, NULL);
-	struct testing_text pem = { NULL, 0 };
+	struct testing_text pem = { 0 };
 	struct wish wish = { .flags = CONNECT_NO_RESUMPTION };
 	struct scene scene;
 
