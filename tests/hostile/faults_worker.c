@@ -9,6 +9,7 @@
 #include "faults.h"
 
 #include "tests/attacks.h"
+#include "tests/unit/psk_rig.h"
 #include "tests/unit/testing_ocsp.h"
 #include "tests/unit/worker_rig.h"
 #include "wire/errors.h"
@@ -26,7 +27,7 @@ struct bench {
 	bool alive;
 	struct testing_identity other_root, stranger, misnamed, expired, demanding;
 	struct testing_text staples[2]; /* good, revoked */
-	SSL_CTX *servers[7];
+	SSL_CTX *servers[8];
 	char *other_pem;
 	int trust; /* the index of the good root */
 	/* a session from before: nothing may happen to it */
@@ -40,13 +41,14 @@ struct bench {
 	unsigned codes[CODES];
 };
 
-enum server { GOOD, STRANGE, MISNAMED, EXPIRED, STAPLED, REVOKED, UNSTAPLED };
+enum server { GOOD, STRANGE, MISNAMED, EXPIRED, STAPLED, REVOKED, UNSTAPLED, WITH_KEY };
 
 struct trial {
 	const char *name;
 	struct wish wish;
 	enum server server;
 	bool own_ca; /* the program brings the other root */
+	const char *known; /* the key that the server knows, if any does */
 	bool bad;
 };
 
@@ -86,6 +88,8 @@ static void serve_staples(struct bench *bench)
 static void bench_begin(struct bench *bench)
 {
 	rig_init(&bench->rig);
+	rig_policy(&bench->rig, TLSB_TLS_1_2, POLICY_MAY_BRING_CA | POLICY_MAY_BRING_PSK, NULL);
+	rig_trust(&bench->rig, bench->rig.root.x509);
 	rig_program(&bench->rig, &bench->bystander);
 	rig_establish(&bench->rig, &bench->bystander, &bench->before, &anything,
 		      &bench->before_peer);
@@ -102,6 +106,7 @@ static void bench_begin(struct bench *bench)
 	bench->servers[STRANGE] = server_new(&bench->stranger, NULL, NULL);
 	bench->servers[MISNAMED] = server_new(&bench->misnamed, NULL, NULL);
 	bench->servers[EXPIRED] = server_new(&bench->expired, NULL, NULL);
+	bench->servers[WITH_KEY] = psk_server_new(NULL);
 	serve_staples(bench);
 	bench->alive = true;
 }
@@ -200,6 +205,9 @@ static void bring_program(struct bench *bench, struct program *program)
 	program_listen(program);
 }
 
+/* Of a program's own: what it is called, and the key. */
+#define OUR_KEY "key0123456789abcdef"
+
 static void ask(struct bench *bench, struct program *program, struct attempt *attempt)
 {
 	const struct wish *wish = &bench->trial->wish;
@@ -223,6 +231,9 @@ static void ask(struct bench *bench, struct program *program, struct attempt *at
 	if (ca)
 		send_anyway(pair[0], &client_messages, CLIENT_MSG_CA, &(struct msg_ca){ 0 }, ca,
 			    connect.ca_len, NULL);
+	if (wish->psk)
+		send_anyway(pair[0], &client_messages, CLIENT_MSG_PRESHARED,
+			    &(struct msg_preshared){ .name_len = 3 }, OUR_KEY, strlen(OUR_KEY), NULL);
 	send_anyway(pair[0], &client_messages, CLIENT_MSG_CONNECT, &connect, host, connect.host_len,
 		    NULL);
 	turn(bench);
@@ -466,6 +477,20 @@ static const struct trial trials[] = {
 	  .server = REVOKED,
 	  .bad = true },
 	{ .name = "without an OCSP response", .server = UNSTAPLED, .bad = true },
+	{ .name = "a pre-shared key, TLS 1.3", .wish = { .psk = "key" }, .server = WITH_KEY,
+	  .known = "0123456789abcdef" },
+	{ .name = "a pre-shared key, TLS 1.2",
+	  .wish = { .psk = "key", .version_max = TLS1_2_VERSION },
+	  .server = WITH_KEY,
+	  .known = "0123456789abcdef" },
+	{ .name = "another key, TLS 1.3", .wish = { .psk = "key" }, .server = WITH_KEY,
+	  .known = "0123456789abcdee", .bad = true },
+	{ .name = "another key, TLS 1.2",
+	  .wish = { .psk = "key", .version_max = TLS1_2_VERSION },
+	  .server = WITH_KEY,
+	  .known = "0123456789abcdee",
+	  .bad = true },
+	{ .name = "no key, and an unknown CA", .wish = { .psk = "key" }, .server = STRANGE, .bad = true },
 };
 
 static void say(const struct bench *bench, unsigned long tried)
@@ -496,6 +521,8 @@ static void sweep(enum faults_kind kind, bool lasting, size_t complete, unsigned
 
 		bench_init(&bench);
 		bench.trial = &trials[i];
+		if (bench.trial->known)
+			psk_server_knows("key", bench.trial->known, strlen(bench.trial->known));
 		bench.kind = kind;
 		alarm(1100);
 		tried = faults_sweep(kind, lasting, i < complete ? 1 : step, run, &bench);
