@@ -8,6 +8,9 @@
  *                                 <~~ PSK_GIVEN ~~
  *
  * A server that does not take the key is verified by its certificate, as if there were none.
+ *
+ *   psk.c       which keys there are, and how one comes and goes
+ *   pskoffer.c  what OpenSSL does with it
  */
 #ifndef TLSB_WORKER_PSK_H
 #define TLSB_WORKER_PSK_H
