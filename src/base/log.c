@@ -42,6 +42,7 @@ const char *log_field_name(enum log_field field)
 		[FIELD_PINS] = "pins",
 		[FIELD_CRL] = "crl",
 		[FIELD_OCSP] = "ocsp",
+		[FIELD_UNIT] = "unit",
 	};
 
 	return names[field];

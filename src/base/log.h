@@ -52,6 +52,7 @@ enum log_field {
 	FIELD_CRL,
 	FIELD_OCSP,
 	FIELD_PSK,     /* by which the server is known: its name, or what the server calls it */
+	FIELD_UNIT,    /* of the program, set by the supervisor */
 	FIELD_COUNT,
 };
 

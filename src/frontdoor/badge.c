@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -205,7 +206,18 @@ void badge_worker_is_gone(struct badge *badge, uint32_t pid)
 		go_on_without(badge);
 }
 
-int badge_hand_over(struct badge *badge, int fd, const struct ucred *peer)
+/* For the log.  Once it is known of one, it is said of all: a process number is not one program's for ever. */
+static void tell_unit(struct badge *badge, uint32_t pid, const char *unit)
+{
+	const struct msg_client_unit body = { .uid = badge->uid, .badge = badge->number, .pid = pid };
+
+	badge->has_units = badge->has_units || unit[0] != '\0';
+	if (badge->has_units)
+		chan_send(&badge->frontdoor->child->supervisor, MSG_CLIENT_UNIT, &body, unit,
+			  strlen(unit), NULL);
+}
+
+int badge_hand_over(struct badge *badge, int fd, const struct ucred *peer, const char *unit)
 {
 	const struct msg_client body = {
 		.id = badge->frontdoor->next_id,
@@ -216,6 +228,7 @@ int badge_hand_over(struct badge *badge, int fd, const struct ucred *peer)
 
 	if (badge->worker != WORKER_SERVING || handed_reserve(&badge->handed) < 0)
 		return -EAGAIN;
+	tell_unit(badge, body.pid, unit);
 	/* Not chan_send(): what that queues holds a descriptor that no quota counts.  Here a client
 	 * that the worker is too slow for stays in the one place where clients wait. */
 	if (msg_send(badge->chan.fd, &internal_messages, MSG_CLIENT, &body, NULL, 0, &fd) < 0)

@@ -37,7 +37,7 @@ void badge_no_worker(struct badge *badge);
  * Pass the client to the worker.  0: FD is consumed.  -EAGAIN: it has to wait: there is no worker,
  * or it is busy, or we have no memory.
  */
-int badge_hand_over(struct badge *badge, int fd, const struct ucred *peer);
+int badge_hand_over(struct badge *badge, int fd, const struct ucred *peer, const char *unit);
 
 /*
  * End the worker that has been without clients for longest, if that is IDLE_MS or more.  True if

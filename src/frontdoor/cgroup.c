@@ -65,6 +65,21 @@ static size_t next_component(const char **path, const char **ret_name)
 	return len;
 }
 
+char *cgroup_unit(const char *path, char dst[LIMIT_UNIT + 1])
+{
+	const char *name;
+	size_t len;
+
+	dst[0] = '\0';
+	while ((len = next_component(&path, &name)) > 0 && unit_is_name(name, len)) {
+		memcpy(dst, name, len);
+		dst[len] = '\0';
+		if (!unit_is_slice(name, len))
+			break;
+	}
+	return dst;
+}
+
 bool cgroup_has_unit(const char *path, const char *unit)
 {
 	const char *name;

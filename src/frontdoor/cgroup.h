@@ -12,6 +12,8 @@
 
 #include <stdbool.h>
 
+#include "wire/limits.h"
+
 /*
  * Read the file at FD, of the process that had the client's pid when the file was opened, and decide
  * whether that was the client at the other end of SOCKET: it was, if the client lives now.  *ret_cgroup is
@@ -21,6 +23,12 @@ int cgroup_read(int fd, int socket, char **ret_cgroup);
 
 /* For cgroup_read() and its tests: the path in the text of such a file, which is changed; or NULL. */
 char *cgroup_path(char *text);
+
+/*
+ * The unit that a process with this path is in, or the slice if it is in none, into DST; "" if there is
+ * neither.  Returns DST.
+ */
+char *cgroup_unit(const char *path, char dst[LIMIT_UNIT + 1]);
 
 /* Whether a process with this path is in that systemd unit or slice. */
 bool cgroup_has_unit(const char *path, const char *unit);

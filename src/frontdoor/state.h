@@ -31,6 +31,7 @@ struct waiter {
 	TAILQ_ENTRY(waiter) of_badge, of_all;
 	struct badge *badge;
 	struct ucred peer;
+	char unit[LIMIT_UNIT + 1]; /* "": not known */
 	uint64_t since_ms;
 	uint64_t question; /* to the supervisor, about this client; 0: none yet */
 	int fd;
@@ -61,6 +62,7 @@ struct badge {
 	struct chan chan; /* while SERVING; owner: this badge */
 	uint32_t pid;     /* the worker's, then */
 	struct handed handed;
+	bool has_units; /* of one of its clients the unit was told */
 	struct waiter_list waiting;
 	unsigned waiting_count;
 	bool idle;

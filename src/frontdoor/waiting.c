@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "frontdoor/badge.h"
 #include "frontdoor/door.h"
 #include "frontdoor/caller.h"
@@ -107,7 +108,7 @@ static void ask(struct frontdoor *frontdoor)
 }
 
 /* 0: FD waits.  -ENOMEM. */
-static int enter(struct badge *badge, int fd, const struct ucred *peer)
+static int enter(struct badge *badge, int fd, const struct ucred *peer, const char *unit)
 {
 	struct frontdoor *frontdoor = badge->frontdoor;
 	struct waiter *waiter = malloc(sizeof(*waiter));
@@ -120,6 +121,7 @@ static int enter(struct badge *badge, int fd, const struct ucred *peer)
 		.since_ms = clock_ms(),
 		.fd = fd,
 	};
+	text_copy(waiter->unit, sizeof(waiter->unit), unit);
 	TAILQ_INSERT_TAIL(&badge->waiting, waiter, of_badge);
 	badge->waiting_count++;
 	TAILQ_INSERT_TAIL(&frontdoor->waiting, waiter, of_all);
@@ -135,7 +137,7 @@ static int enter(struct badge *badge, int fd, const struct ucred *peer)
 
 /* TLSB_E_NONE: the client is handed over or waits; else why not, with *text filled. */
 static enum tlsb_error place(struct badge *badge, int fd, const struct ucred *peer,
-			     char text[LIMIT_TEXT + 1])
+			     const char *unit, char text[LIMIT_TEXT + 1])
 {
 	unsigned held = handed_count(&badge->handed) + badge->waiting_count;
 	uint32_t most = badge_max_connections(badge);
@@ -148,13 +150,13 @@ static enum tlsb_error place(struct badge *badge, int fd, const struct ucred *pe
 		return TLSB_E_QUOTA;
 	}
 	/* Nobody overtakes. */
-	if (badge->waiting_count == 0 && badge_hand_over(badge, fd, peer) == 0)
+	if (badge->waiting_count == 0 && badge_hand_over(badge, fd, peer, unit) == 0)
 		return TLSB_E_NONE;
 	if (make_place(badge) < 0) {
 		room_is_full(text, badge);
 		return TLSB_E_QUOTA;
 	}
-	if (enter(badge, fd, peer) < 0) {
+	if (enter(badge, fd, peer, unit) < 0) {
 		snprintf(text, LIMIT_TEXT + 1, "%s", error_info(TLSB_E_RESOURCES)->text);
 		return TLSB_E_RESOURCES;
 	}
@@ -162,8 +164,8 @@ static enum tlsb_error place(struct badge *badge, int fd, const struct ucred *pe
 }
 
 /* What the rules say, R of rules_find(), comes true. */
-static void admit(struct frontdoor *frontdoor, int fd, const struct ucred *peer, int r,
-		  uint32_t number)
+static void admit(struct frontdoor *frontdoor, int fd, const struct ucred *peer, const char *unit,
+		  int r, uint32_t number)
 {
 	struct badge *badge = r == 0 ? badge_get(frontdoor, peer->uid, number) : NULL;
 	enum tlsb_error error = TLSB_E_RESOURCES;
@@ -179,7 +181,7 @@ static void admit(struct frontdoor *frontdoor, int fd, const struct ucred *peer,
 			 peer->uid);
 	}
 	if (badge)
-		error = place(badge, fd, peer, text);
+		error = place(badge, fd, peer, unit, text);
 	if (error != TLSB_E_NONE)
 		caller_refuse(frontdoor, fd, peer, error, text);
 	if (badge)
@@ -192,9 +194,9 @@ void waiting_admit(struct frontdoor *frontdoor, int fd, const struct ucred *peer
 	int r = rules_find(&frontdoor->rules, fd, peer, NULL, &number);
 
 	if (r == -EAGAIN)
-		admit(frontdoor, fd, peer, 0, BADGE_UNDECIDED);
+		admit(frontdoor, fd, peer, "", 0, BADGE_UNDECIDED);
 	else
-		admit(frontdoor, fd, peer, r, number);
+		admit(frontdoor, fd, peer, "", r, number);
 }
 
 static struct waiter *find_question(struct frontdoor *frontdoor, uint64_t question)
@@ -215,6 +217,7 @@ static void decide(struct waiter *waiter, int cgroup_fd, uint32_t error)
 	struct frontdoor *frontdoor = undecided->frontdoor;
 	const struct ucred peer = waiter->peer;
 	cleanup_free_ char *cgroup = NULL;
+	char unit[LIMIT_UNIT + 1];
 	uint32_t number = 0;
 	int fd = leave(waiter), r = error == TLSB_E_RESOURCES ? -EMFILE : -ESRCH;
 
@@ -223,7 +226,7 @@ static void decide(struct waiter *waiter, int cgroup_fd, uint32_t error)
 	if (r == 0 || r == -ESRCH)
 		r = rules_find(&frontdoor->rules, fd, &peer, cgroup, &number);
 	badge_release(undecided);
-	admit(frontdoor, fd, &peer, r, number);
+	admit(frontdoor, fd, &peer, cgroup ? cgroup_unit(cgroup, unit) : "", r, number);
 	door_resume(frontdoor);
 	frontdoor_arm_expiry(frontdoor);
 }
@@ -249,7 +252,7 @@ void waiting_serve(struct badge *badge)
 	if (badge->worker != WORKER_SERVING)
 		return;
 	while ((waiter = TAILQ_FIRST(&badge->waiting))) {
-		if (badge_hand_over(badge, waiter->fd, &waiter->peer) < 0) {
+		if (badge_hand_over(badge, waiter->fd, &waiter->peer, waiter->unit) < 0) {
 			arm_retry(badge->frontdoor);
 			break;
 		}

@@ -74,7 +74,8 @@ static void add(struct entry *entry, enum log_field field, const char *value)
 /* A worker says nothing about whose it is, and its sessions' numbers are numbers of its own. */
 static void add_said(struct entry *entry, const struct log_pair *said, const struct worker *worker)
 {
-	if (worker && (said->field == FIELD_BADGE || said->field == FIELD_UID))
+	if (worker && (said->field == FIELD_BADGE || said->field == FIELD_UID ||
+		       said->field == FIELD_UNIT))
 		return;
 	if (!worker || said->field != FIELD_SESSION) {
 		add(entry, said->field, said->value);
@@ -82,6 +83,18 @@ static void add_said(struct entry *entry, const struct log_pair *said, const str
 	}
 	snprintf(entry->session, sizeof(entry->session), "%u.%s", worker->serial, said->value);
 	add(entry, FIELD_SESSION, entry->session);
+}
+
+static void add_unit(struct entry *entry, const struct worker *worker, const struct logline *line)
+{
+	for (size_t i = 0; i < line->count; i++) {
+		const char *unit = line->pairs[i].field == FIELD_CLIENT
+					   ? units_find(&worker->units, line->pairs[i].value)
+					   : NULL;
+
+		if (unit)
+			add(entry, FIELD_UNIT, unit);
+	}
 }
 
 /* No line has both of the fields that we always set, and no field twice: so there is room. */
@@ -95,6 +108,7 @@ static void fill(struct entry *entry, const struct process *process, const struc
 	if (worker && worker_has_badge(worker)) {
 		add(entry, FIELD_BADGE, worker->badge_name);
 		add(entry, FIELD_UID, log_number(entry->uid, worker->uid));
+		add_unit(entry, worker, line);
 	}
 	for (size_t i = 0; i < line->count; i++)
 		add_said(entry, &line->pairs[i], worker);

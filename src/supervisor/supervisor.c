@@ -14,6 +14,7 @@
 #include "supervisor/rolelog.h"
 #include "supervisor/setup.h"
 #include "supervisor/status.h"
+#include "supervisor/units.h"
 #include "supervisor/wishes.h"
 
 chan_handler *const supervisor_handlers[MSG_COUNT] = {
@@ -30,6 +31,7 @@ chan_handler *const supervisor_handlers[MSG_COUNT] = {
 	[MSG_CONNECTOR_WANTED] = workers_on_connector_wanted,
 	[MSG_KEYHOLDER_WANTED] = workers_on_keyholder_wanted,
 	[MSG_PEER_WANTED] = peers_on_wanted,
+	[MSG_CLIENT_UNIT] = units_on_client,
 };
 
 void supervisor_keep_counts(struct supervisor *supervisor, const struct counters *counters)

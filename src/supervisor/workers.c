@@ -139,6 +139,7 @@ static void on_over(struct process *process)
 		seated_died(workers, worker, reason);
 	else if (supervisor->phase != PHASE_STOPPING)
 		spare_died(workers, worker, reason);
+	units_deinit(&worker->units);
 	free(worker);
 	if (!workers->spare && !evtimer_pending(workers->spare_timer, NULL) &&
 	    supervisor->phase == PHASE_RUNNING)
@@ -275,6 +276,7 @@ void workers_deinit(struct workers *workers)
 		return;
 	while ((worker = TAILQ_FIRST(&workers->list))) {
 		TAILQ_REMOVE(&workers->list, worker, next);
+		units_deinit(&worker->units);
 		free(worker);
 	}
 	seats_deinit(&workers->seats);

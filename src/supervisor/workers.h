@@ -13,6 +13,7 @@
 #include "supervisor/backoff.h"
 #include "supervisor/process.h"
 #include "supervisor/seats.h"
+#include "supervisor/units.h"
 
 struct worker {
 	TAILQ_ENTRY(worker) next;
@@ -22,6 +23,7 @@ struct worker {
 	uint32_t uid, badge; /* whose, and as what; nobody's while spare */
 	char badge_name[LIMIT_BADGE + 1]; /* also when the configuration has it no more */
 	enum row_state state;
+	struct units units; /* of its clients */
 	uint64_t renewed_ms[ROLE_COUNT]; /* when it last got the channel to that role that it asked for */
 };
 

@@ -91,6 +91,14 @@ struct msg_peer_none {
 	uint32_t reserved;
 };
 
+/* A client that is handed to this worker next.  tail: its unit, for the log; empty: it was not asked for. */
+struct msg_client_unit {
+	uint32_t uid;
+	uint32_t badge;
+	uint32_t pid;
+	uint32_t reserved;
+};
+
 /* The user, and the number of the badge: the two that a worker is for. */
 struct msg_worker_wanted {
 	uint32_t uid;

@@ -2,6 +2,7 @@
  * Every message to the supervisor, broken in every way, by each of the roles, before and after READY,
  * while a well-behaved frontdoor and worker are served: the process that sent it is killed, alone.
  */
+#include "conf/unit.h"
 #include "tests/unit/supervisor_rig.h"
 
 #include <sys/wait.h>
@@ -211,6 +212,8 @@ static bool make(struct mutant *mutant, const struct msg_context *ctx, uint32_t 
 		mutant_init(mutant, ctx, type, &inquiry, "12345678", testing_random(seed) % 9);
 	else if (type == MSG_DECIDED)
 		mutant_init(mutant, ctx, type, &decided, "because", 7);
+	else if (type == MSG_CLIENT_UNIT)
+		mutant_init(mutant, ctx, type, NULL, "x.service", testing_random(seed) % 2 * 9);
 	else if (type == MSG_SESSION_ROW)
 		mutant_init(mutant, ctx, type, &row, "h:1", 4);
 	else
@@ -239,6 +242,15 @@ static bool adds_up(const struct mutant *mutant)
 		       !about->group_count;
 	return !about->port && !about->badge && about->group_count <= 1024 &&
 	       about->group_count * 4ul <= tail && tail - about->group_count * 4ul <= 12288;
+}
+
+/* The name of a unit, or none. */
+static bool is_unit(const struct mutant *mutant)
+{
+	const size_t head = 8 + sizeof(struct msg_client_unit);
+
+	return mutant->len == head ||
+	       unit_is_name((const char *)mutant->bytes + head, mutant->len - head);
 }
 
 /* Whether it answers a question that another worker has left open: then who may is the point. */
@@ -276,6 +288,8 @@ static int judge(const struct mutant *mutant, const struct taken *taken)
 	case MSG_INQUIRY:
 		return taken->worker.state == ROW_STATE_RUNNING && adds_up(mutant) ? RULE_NONE
 										    : RULE_CONTENT;
+	case MSG_CLIENT_UNIT:
+		return is_unit(mutant) ? RULE_NONE : RULE_CONTENT;
 	case MSG_DECIDED: /* nobody has asked: that alone is no crime */
 		return decided->ruling >= 1 && decided->ruling <= 6 ? RULE_NONE : RULE_CONTENT;
 	case MSG_QUESTION:

@@ -77,6 +77,15 @@ of_units()
 }
 prove "a unit's programs have its badge, wherever in its own groups they are" of_units
 
+recorded()
+{
+	inside x.slice/billing.service/own traffic --socket "$SOCKET" localhost "$PORT" down 10
+	logs 'badge=billing uid=61001 unit=billing.service event=session .*outcome=ok'
+	inside other.service traffic --socket "$SOCKET" localhost "$PORT" down 10
+	logs 'badge=rest uid=61001 unit=other.service event=session .*outcome=ok'
+}
+prove "a session's record names the unit of its program" recorded
+
 of_slices()
 {
 	equal "$(badge_in user.slice/user-1000.slice/session-3.scope)" people

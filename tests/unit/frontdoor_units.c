@@ -253,6 +253,70 @@ static void the_unit_decides(void **state unused_)
 	rig_deinit(&rig);
 }
 
+static void calls(const char *path, const char *wanted)
+{
+	char unit[LIMIT_UNIT + 1];
+
+	assert_string_equal(cgroup_unit(path, unit), wanted);
+}
+
+static void a_path_has_one_unit(void **state unused_)
+{
+	calls("/system.slice/billing.service", "billing.service");
+	calls("/system.slice/billing.service/payload/x.service", "billing.service");
+	calls("/user.slice/user-1.slice/user@1.service/app.slice/x.service", "user@1.service");
+	calls("/user.slice/user-1.slice", "user-1.slice");
+	calls("/system.slice/_x.service", "x.service");
+	calls("/docker/0123", "");
+	calls("/", "");
+	calls("", "");
+}
+
+/* For the log: before the worker has the client. */
+static void expect_unit(struct rig *rig, const char *unit)
+{
+	const struct msg_client_unit *body;
+	union msg_buffer buf;
+	struct msg msg;
+
+	assert_int_equal(rig_hear(rig, &buf, &msg), 1);
+	assert_int_equal(msg.type, MSG_CLIENT_UNIT);
+	body = msg.body;
+	assert_int_equal(body->badge, 6);
+	assert_int_equal(body->pid, getpid());
+	assert_int_equal(msg.tail_len, strlen(unit));
+	assert_memory_equal(msg.tail, unit, msg.tail_len);
+}
+
+static void the_unit_is_told_with_the_client(void **state unused_)
+{
+	const struct msg_worker_chan whose = { .uid = getuid(), .badge = 6 };
+	int clients[2], pair[2];
+	struct rig rig;
+
+	can_get_a_pidfd();
+	give_units(&rig);
+	clients[0] = rig_connect(&rig);
+	rig_turn(&rig);
+	answer(&rig, expect_question(&rig, getpid()), "0::/a.slice/b.service/c.service\n", 32);
+	expect_wanted(&rig, 6);
+	rig_expect_nothing(&rig);
+	assert_int_equal(fd_seqpacket_pair(pair), 0);
+	rig_tell(&rig, MSG_WORKER_CHAN, &whose, pair[0]);
+	expect_unit(&rig, "b.service");
+	rig_take_id(pair[1]);
+	/* One that is in none has the number of one that was: then that is said. */
+	clients[1] = rig_connect(&rig);
+	rig_turn(&rig);
+	answer(&rig, expect_question(&rig, getpid()), "0::/x\n", 6);
+	expect_unit(&rig, "");
+	rig_take_id(pair[1]);
+	fd_close(clients[0]);
+	fd_close(clients[1]);
+	fd_close(pair[1]);
+	rig_deinit(&rig);
+}
+
 static void nobody_is_asked_when_it_does_not_matter(void **state unused_)
 {
 	const struct given given[] = { { 9, { MATCH_UID, getuid() }, NULL }, by_unit[1] };
@@ -472,6 +536,8 @@ int main(void)
 		TEST(only_systemds_own_names_count),
 		TEST(whatever_a_user_calls_its_groups_it_is_nobody_else),
 		TEST(the_unit_decides),
+		TEST(a_path_has_one_unit),
+		TEST(the_unit_is_told_with_the_client),
 		TEST(nobody_is_asked_when_it_does_not_matter),
 		TEST(case_10_who_has_ended_is_in_no_unit_and_in_no_other_badge),
 		TEST(what_cannot_be_read_lets_nobody_in),

@@ -68,7 +68,7 @@ static void a_workers_lines_are_its_own_badges_whatever_it_says(void **state unu
 {
 	static const struct log_pair lies[] = {
 		{ FIELD_BADGE, "root" }, { FIELD_UID, "0" }, { FIELD_SESSION, "7" },
-		{ FIELD_EVENT, LOG_AUDIT }, { FIELD_SERVER, "h:1" },
+		{ FIELD_EVENT, LOG_AUDIT }, { FIELD_SERVER, "h:1" }, { FIELD_UNIT, "root.service" },
 	};
 	struct rig_process *worker;
 	struct seen seen;
@@ -101,6 +101,60 @@ static void a_spare_worker_is_nobodys_and_others_say_who_is_concerned(void **sta
 	frontdoor = rig_add_station(&rig, &rig.supervisor.frontdoor);
 	say(&rig, frontdoor, "x", whose, ARRAY_SIZE(whose));
 	assert_string_equal(strchr(seen.last, ']'), "]: x uid=1000 session=7");
+	rig_deinit(&rig);
+}
+
+static void client(struct rig *rig, struct rig_process *frontdoor, uint32_t badge, uint32_t pid,
+		   const char *unit)
+{
+	const struct msg_client_unit body = { .uid = 1000, .badge = badge, .pid = pid };
+
+	assert_int_equal(msg_send(frontdoor->far, &internal_messages, MSG_CLIENT_UNIT, &body, unit,
+				  strlen(unit), NULL),
+			 0);
+	event_base_loop(rig->supervisor.base, EVLOOP_NONBLOCK);
+}
+
+/* A program's unit is what the frontdoor said last of its number, of a program of this worker's. */
+static void units_are_the_frontdoors_word(void **state unused_)
+{
+	static const struct log_pair it = { FIELD_CLIENT, "42" }, other = { FIELD_CLIENT, "1066" };
+	static const struct log_pair odd = { FIELD_CLIENT, "42x" }, none = { FIELD_CLIENT, "x" };
+	struct rig_process *worker, *frontdoor;
+	struct seat *seat;
+	struct seen seen;
+	struct rig rig;
+
+	prepare(&rig, &seen);
+	worker = rig_add_spare(&rig);
+	serves(worker, 1000, "billing");
+	frontdoor = rig_add_station(&rig, &rig.supervisor.frontdoor);
+	client(&rig, frontdoor, 7, 42, "lost.service"); /* there is nobody of whom it could be said */
+	seat = seats_make(&rig.supervisor.workers.seats, 1000, 7);
+	seat->worker = worker->worker;
+	worker->worker->seat = seat;
+	say(&rig, worker, "x", &it, 1);
+	assert_null(strstr(seen.last, "unit="));
+	client(&rig, frontdoor, 7, 42, "billing.service");
+	client(&rig, frontdoor, 8, 42, "other.service");
+	say(&rig, worker, "x", &it, 1);
+	assert_string_equal(strchr(seen.last, ']'),
+			    "]: x badge=billing uid=1000 unit=billing.service client=42");
+	say(&rig, worker, "x", &other, 1); /* in the same place */
+	assert_null(strstr(seen.last, "unit="));
+	say(&rig, worker, "x", &none, 1);
+	assert_null(strstr(seen.last, "unit="));
+	say(&rig, worker, "x", &odd, 1); /* its own word */
+	assert_non_null(strstr(seen.last, "unit=billing.service"));
+	client(&rig, frontdoor, 7, 1066, "x.slice");
+	say(&rig, worker, "x", &it, 1);
+	assert_null(strstr(seen.last, "unit="));
+	client(&rig, frontdoor, 7, 1066, "");
+	say(&rig, worker, "x", &other, 1);
+	assert_null(strstr(seen.last, "unit="));
+	assert_false(frontdoor->gone);
+	client(&rig, frontdoor, 7, 42, "no name");
+	assert_true(frontdoor->gone);
 	rig_deinit(&rig);
 }
 
@@ -171,6 +225,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_workers_lines_are_its_own_badges_whatever_it_says),
 		TEST(a_spare_worker_is_nobodys_and_others_say_who_is_concerned),
+		TEST(units_are_the_frontdoors_word),
 		TEST(every_field_may_be_said_at_once),
 		TEST(audit_records_are_not_lost_among_other_lines),
 	};
