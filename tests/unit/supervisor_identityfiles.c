@@ -204,6 +204,7 @@ static void credentials_are_systemds(void **state unused_)
 
 /* ---- numbers ---- */
 
+/* Small letters are identities, capitals are psks. */
 static int reload(struct scene *scene, const struct policy *before, struct policy *ret,
 		  const char *identities)
 {
@@ -215,10 +216,17 @@ static int reload(struct scene *scene, const struct policy *before, struct polic
 
 	snprintf(config, sizeof(config), "%s", path(scene, "tlsbroker.conf"));
 	snprintf(trust, sizeof(trust), "%s", path(scene, "ca"));
-	for (; *identities; identities++)
-		len += (size_t)snprintf(text + len, sizeof(text) - len,
-					"identity %c { certificate = \"%s/cert\"\nkey = \"%s/key\" }\n",
-					*identities, scene->folder, scene->folder);
+	for (; *identities; identities++) {
+		if (*identities >= 'a')
+			len += (size_t)snprintf(text + len, sizeof(text) - len,
+						"identity %c { certificate = \"%s/cert\"\n"
+						"key = \"%s/key\" }\n",
+						*identities, scene->folder, scene->folder);
+		else
+			len += (size_t)snprintf(text + len, sizeof(text) - len,
+						"psk %c { identity = x\nkey = \"%s/bad\" }\n",
+						*identities, scene->folder);
+	}
 	write_file(scene, "tlsbroker.conf", text, len, 0600);
 	conf_errors_init(&errors);
 	r = policy_load(&options, before, ret, &errors);
@@ -261,6 +269,82 @@ static void numbers_stay_over_a_reload(void **state unused_)
 	scene_deinit(&scene);
 }
 
+/* Nor must an identity's number ever be a psk's, whatever comes and goes, and however they are called. */
+static void numbers_of_keys_are_of_one_kind(void **state unused_)
+{
+	static const char *const steps[] = { "aA", "abAB", "bB", "abcABC", "ABCabc" };
+	struct policy before = POLICY_NONE, now = POLICY_NONE;
+	unsigned char kind_of[64] = { 0 };
+	struct scene scene;
+
+	scene_init(&scene);
+	write_certificate(&scene, "ca", scene.ca.x509);
+	write_file(&scene, "bad", "000102030405060708090a0b0c0d0e0f\n", 33, 0600);
+	for (unsigned i = 0; i < ARRAY_SIZE(steps); i++) {
+		assert_int_equal(reload(&scene, i > 0 ? &before : NULL, &now, steps[i]), 0);
+		for (unsigned j = 0; j < now.conf->identity_count + now.conf->psk_count; j++) {
+			bool is_psk = j >= now.conf->identity_count;
+			uint32_t number = is_psk ? now.conf->psks[j - now.conf->identity_count].number
+						 : now.conf->identities[j].number;
+
+			assert_in_range(number, 1, sizeof(kind_of) - 1);
+			assert_true(kind_of[number] == 0 || kind_of[number] == 1 + is_psk);
+			kind_of[number] = (unsigned char)(1 + is_psk);
+		}
+		policy_deinit(&before);
+		before = now;
+	}
+	policy_deinit(&before);
+	scene_deinit(&scene);
+}
+
+/* ---- psks ---- */
+
+static void load_psk(struct scene *scene, mode_t mode, const char *text, const char *words)
+{
+	struct psk_files files = { 0 };
+	char config[256];
+
+	write_file(scene, "bad", text, strlen(text), mode);
+	conf_errors_init(&scene->errors);
+	scene->conf = conf_new();
+	snprintf(config, sizeof(config), "psk x {\n identity = y\n key = \"%s\"\n}\n",
+		 path(scene, "bad"));
+	assert_int_equal(conf_add(scene->conf, "t", config, strlen(config), &scene->errors), 0);
+	assert_int_equal(psk_files_load(&files, scene->conf, NULL, false, &scene->errors), 0);
+	assert_int_equal(scene->errors.count, words ? 1 : 0);
+	if (words && (strncmp(scene->errors.list[0].text, "t:3: key: ", 10) != 0 ||
+		      !strstr(scene->errors.list[0].text, words)))
+		fail_msg("\"%s\" does not say \"%s\"", scene->errors.list[0].text, words);
+	if (!words) {
+		/* What cannot be used does not take its place. */
+		write_file(scene, "bad", "nonsense", 8, mode);
+		assert_int_equal(psk_file_renew(&files.list[0], &scene->conf->psks[0], NULL,
+						&scene->errors), -EINVAL);
+		assert_true(files.list[0].fd >= 0);
+		write_file(scene, "bad", text, strlen(text), mode);
+		assert_int_equal(psk_file_renew(&files.list[0], &scene->conf->psks[0], NULL,
+						&scene->errors), 0);
+	}
+	psk_files_deinit(&files);
+	forget(scene);
+}
+
+static void keys_of_psks_are_looked_at(void **state unused_)
+{
+	static const char good[] = "000102030405060708090a0b0c0d0e0f\n";
+	struct scene scene;
+
+	scene_init(&scene);
+	load_psk(&scene, 0600, good, NULL);
+	load_psk(&scene, 0640, good, NULL);
+	load_psk(&scene, 0644, good, "may be read by everybody");
+	load_psk(&scene, 0602, good, "may be read by everybody");
+	load_psk(&scene, 0600, "00", "less than 16 bytes");
+	load_psk(&scene, 0600, "", "has no pre-shared key in it");
+	scene_deinit(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +352,8 @@ int main(void)
 		TEST(what_cannot_be_used_is_told),
 		TEST(credentials_are_systemds),
 		TEST(numbers_stay_over_a_reload),
+		TEST(numbers_of_keys_are_of_one_kind),
+		TEST(keys_of_psks_are_looked_at),
 	};
 
 	return testing_run(tests);
