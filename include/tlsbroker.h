@@ -184,6 +184,23 @@ TLSB_PUBLIC int tlsb_config_set_ciphers(struct tlsb_config *, const char *list);
 TLSB_PUBLIC int tlsb_config_set_identity(struct tlsb_config *, const char *name);
 
 /*
+ * The same with a certificate and a private key of the program's own: PEM, with the certificates of the
+ * CAs in between behind it, or DER.  RSA, RSA-PSS, ECDSA (P-256, P-384, P-521) or Ed25519; RSA with 2048
+ * to 4096 bits.  Both are copied; of PEM only the blocks that are certificates, or the key, so that one
+ * file may hold both.  The key goes to a process of the broker that keeps it for each handshake, and
+ * never leaves it.  The copies here are overwritten when they are needed no more, the session's once it
+ * has been sent, the settings' by tlsb_config_free(); what is passed in, the program has to overwrite.
+ *
+ * Takes the place of an identity that was set, as that does of these.  NULL for both: none.  EINVAL: one
+ * is missing, or neither PEM nor DER.  EFBIG: more than 48 KiB of certificates or 16 KiB of key.  ENOMEM.
+ * The session fails with EINVAL when they cannot be used or do not belong together, with EACCES when the
+ * program may bring none (own-certificate), before anything is sent to the server; and with ECONNRESET
+ * when the process with the key dies in the middle of the handshake: then a new session may work.
+ */
+TLSB_PUBLIC int tlsb_config_set_client_cert_key(struct tlsb_config *, const void *cert,
+						size_t cert_len, const void *key, size_t key_len);
+
+/*
  * Accept a server only if one of the certificates of its verified chain has this public key, or
  * another one that was added: the base64 of the key's SHA-256 (RFC 7469), with or without "sha256/" in
  * front.  Without verification (below) it has to be the server's own key.  Up to 32; what the
@@ -377,7 +394,8 @@ struct tlsb_info {
 	char subject[256];         /* the peer certificate's subject */
 	/* Its chain as it was verified, one line "subject < issuer" each, leaf first.  Resumed: the leaf. */
 	char chain[1024];
-	char identity[64];         /* our own, if the server asked for it and has seen it; or "" */
+	/* Our own, if the server asked for it and has seen it, or "".  "(own)": that of the program. */
+	char identity[64];
 	char psk[136];             /* by which the server is known, instead of by a certificate; or "" */
 };
 

@@ -23,11 +23,35 @@ void tlsb_config_free(struct tlsb_config *config)
 	int saved = errno;
 
 	if (config) {
-		free(config->ca);
+		config_forget_files(config);
 		explicit_bzero(config->psk_key, sizeof(config->psk_key));
 		free(config);
 	}
 	errno = saved;
+}
+
+static void free_secret(char *data, size_t len)
+{
+	if (data)
+		explicit_bzero(data, len);
+	free(data);
+}
+
+void config_forget_files(struct tlsb_config *config)
+{
+	free(config->ca);
+	free(config->cert);
+	free_secret(config->key, config->key_len);
+	config->ca = config->cert = config->key = NULL;
+}
+
+/* NULL stays NULL.  False: no memory. */
+static bool copy_of(char **ret, const char *data, size_t len)
+{
+	*ret = data ? malloc(len) : NULL;
+	if (*ret)
+		memcpy(*ret, data, len);
+	return *ret || !data;
 }
 
 struct tlsb_config *config_copy(const struct tlsb_config *config)
@@ -37,23 +61,25 @@ struct tlsb_config *config_copy(const struct tlsb_config *config)
 	if (!copy || !config)
 		return copy;
 	*copy = *config;
-	copy->ca = NULL;
-	if (config->ca) {
-		copy->ca = malloc(config->ca_len);
-		if (!copy->ca) {
-			tlsb_config_free(copy);
-			errno = ENOMEM;
-			return NULL;
-		}
-		memcpy(copy->ca, config->ca, config->ca_len);
-	}
-	return copy;
+	copy->ca = copy->cert = copy->key = NULL;
+	if (copy_of(&copy->ca, config->ca, config->ca_len) &&
+	    copy_of(&copy->cert, config->cert, config->cert_len) &&
+	    copy_of(&copy->key, config->key, config->key_len))
+		return copy;
+	tlsb_config_free(copy);
+	errno = ENOMEM;
+	return NULL;
+}
+
+static bool is_pem(const char *data, size_t len)
+{
+	return memmem(data, len, "-----BEGIN ", 11) != NULL;
 }
 
 /* PEM says so in its text; DER begins with an ASN.1 SEQUENCE.  The broker parses it. */
-static int looks_like_certificate(const char *data, size_t len)
+static bool looks_like_certificate(const char *data, size_t len)
 {
-	return memmem(data, len, "-----BEGIN ", 11) != NULL || (len > 2 && data[0] == 0x30);
+	return is_pem(data, len) || (len > 2 && data[0] == 0x30);
 }
 
 int tlsb_config_set_ca(struct tlsb_config *config, const void *pem_or_der, size_t len)
@@ -72,6 +98,90 @@ int tlsb_config_set_ca(struct tlsb_config *config, const void *pem_or_der, size_
 	free(config->ca);
 	config->ca = copy;
 	config->ca_len = len;
+	return 0;
+}
+
+/* The next block of a PEM text whose label ends with KIND; NULL: there is none. */
+static const char *next_block(const char *data, size_t len, const char *kind, size_t *ret_len)
+{
+	const char *end = data + len, *at = data, *label, *dashes, *last;
+	size_t kind_len = strlen(kind);
+
+	while ((at = memmem(at, (size_t)(end - at), "-----BEGIN ", 11))) {
+		label = at + 11;
+		dashes = memmem(label, (size_t)(end - label), "-----", 5);
+		last = dashes ? memmem(dashes, (size_t)(end - dashes), "-----END ", 9) : NULL;
+		last = last ? memmem(last + 9, (size_t)(end - last - 9), "-----", 5) : NULL;
+		if (!last)
+			return NULL;
+		if ((size_t)(dashes - label) >= kind_len &&
+		    memcmp(dashes - kind_len, kind, kind_len) == 0) {
+			*ret_len = (size_t)(last + 5 - at);
+			return at;
+		}
+		at = last + 5;
+	}
+	return NULL;
+}
+
+/*
+ * What of DATA is of this KIND: all blocks of PEM that are, or DER as it is.  One file may hold both
+ * certificate and key, of which neither is to go where the other one goes.  0 or an errno.
+ */
+static int pick(const char *data, size_t len, const char *kind, size_t max, char **ret, size_t *ret_len)
+{
+	const char *block = data, *end = data + len;
+	bool is_text = data && is_pem(data, len);
+	size_t block_len = len, used = 0;
+	char *copy;
+
+	if (!data || len == 0 || !looks_like_certificate(data, len))
+		return EINVAL;
+	copy = malloc(len + 1);
+	if (!copy)
+		return ENOMEM;
+	while (!is_text || (block = next_block(block, (size_t)(end - block), kind, &block_len))) {
+		memcpy(copy + used, block, block_len);
+		used += block_len;
+		block += block_len;
+		if (!is_text)
+			break;
+		copy[used++] = '\n'; /* there is room: a block that is not the last ends before its line */
+	}
+	if (used == 0 || used > max) {
+		free_secret(copy, used);
+		return used == 0 ? EINVAL : EFBIG;
+	}
+	*ret = copy;
+	*ret_len = used;
+	return 0;
+}
+
+int tlsb_config_set_client_cert_key(struct tlsb_config *config, const void *cert, size_t cert_len,
+				    const void *key, size_t key_len)
+{
+	struct tlsb_config fresh = { .ca = NULL };
+	int error = 0;
+
+	if (cert || key) {
+		error = pick(cert, cert_len, "CERTIFICATE", LIMIT_OWN_CERT_BYTES, &fresh.cert,
+			     &fresh.cert_len);
+		if (!error)
+			error = pick(key, key_len, "PRIVATE KEY", LIMIT_KEY_BYTES, &fresh.key,
+				     &fresh.key_len);
+	}
+	if (error) {
+		free(fresh.cert);
+		return invalid(error);
+	}
+	free(config->cert);
+	free_secret(config->key, config->key_len);
+	config->cert = fresh.cert;
+	config->cert_len = fresh.cert_len;
+	config->key = fresh.key;
+	config->key_len = fresh.key_len;
+	if (cert)
+		config->identity[0] = '\0';
 	return 0;
 }
 
@@ -167,7 +277,7 @@ int tlsb_config_set_identity(struct tlsb_config *config, const char *name)
 	if (name && !is_name(name))
 		return invalid(EINVAL);
 	text_copy(config->identity, sizeof(config->identity), name ? name : "");
-	return 0;
+	return name ? tlsb_config_set_client_cert_key(config, NULL, 0, NULL, 0) : 0;
 }
 
 static int is_psk_identity(const char *identity)

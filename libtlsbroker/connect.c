@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -45,19 +46,19 @@ static int send_session(struct tlsb_session *session)
 }
 
 /* The worker rings for each part, so that a poller comes back to send the next ones. */
-static int send_ca(struct tlsb_session *session)
+static int send_parts(struct tlsb_session *session, uint32_t type, const char *data, size_t len,
+		      size_t *sent)
 {
-	const struct tlsb_config *config = session->config;
-	const struct msg_ca nothing = { 0 };
+	const struct msg_empty nothing = { 0 };
 
-	while (session->ca_sent < config->ca_len) {
-		size_t len = MIN(config->ca_len - session->ca_sent, (size_t)LIMIT_TAIL);
-		int r = msg_send(session->fd, &client_messages, CLIENT_MSG_CA, &nothing,
-				 config->ca + session->ca_sent, len, NULL);
+	while (*sent < len) {
+		size_t part = MIN(len - *sent, (size_t)LIMIT_TAIL);
+		int r = msg_send(session->fd, &client_messages, type, &nothing, data + *sent, part,
+				 NULL);
 
 		if (r < 0)
 			return r;
-		session->ca_sent += len;
+		*sent += part;
 	}
 	return 0;
 }
@@ -82,6 +83,44 @@ static int send_psk(struct tlsb_session *session)
 	return 0;
 }
 
+/* A file of anonymous memory counts as one, and a program that may write none would be killed for it. */
+static int make_key_file(const struct tlsb_config *config, int *ret_fd)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur < config->key_len)
+		return -EFBIG;
+	return fd_sealed_copy("tlsbroker-key", config->key, config->key_len, ret_fd);
+}
+
+/* As a file that the worker passes on unread: nothing of it is in a message. */
+static int send_key(struct tlsb_session *session)
+{
+	const struct msg_own_key nothing = { 0 };
+	cleanup_close_ int fd = -1;
+	int r;
+
+	if (!session->config->key || session->key_sent)
+		return 0;
+	r = make_key_file(session->config, &fd);
+	if (r < 0)
+		return r == -EAGAIN ? -ENOMEM : r;
+	r = msg_send(session->fd, &client_messages, CLIENT_MSG_OWN_KEY, &nothing, NULL, 0, &fd);
+	session->key_sent = r == 0;
+	return r;
+}
+
+static int send_files(struct tlsb_session *session)
+{
+	const struct tlsb_config *config = session->config;
+	int r = send_parts(session, CLIENT_MSG_CA, config->ca, config->ca_len, &session->ca_sent);
+
+	if (r == 0)
+		r = send_parts(session, CLIENT_MSG_OWN_CERT, config->cert, config->cert_len,
+			       &session->cert_sent);
+	return r < 0 ? r : send_key(session);
+}
+
 static int send_connect(struct tlsb_session *session)
 {
 	const struct tlsb_config *config = session->config;
@@ -100,6 +139,7 @@ static int send_connect(struct tlsb_session *session)
 		.ciphers_len = (uint16_t)strlen(config->ciphers),
 		.identity_len = (uint16_t)strlen(config->identity),
 		.pin_count = config->pin_count,
+		.cert_len = (uint16_t)config->cert_len,
 	};
 	char *end = tail;
 
@@ -118,7 +158,7 @@ int connect_ask(struct tlsb_session *session)
 	int r = send_session(session);
 
 	if (r == 0)
-		r = send_ca(session);
+		r = send_files(session);
 	if (r == 0)
 		r = send_psk(session);
 	if (r == 0)
@@ -132,10 +172,13 @@ int connect_ask(struct tlsb_session *session)
 	/* A closed socket: what the broker said before is read next. */
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
 		return session_fail(session, TLSB_E_RESOURCES,
-				    "no memory left to ask the broker for a session");
+				    r == -EMFILE || r == -ENFILE
+					    ? "no descriptors left to ask the broker for a session"
+				    : r == -EFBIG
+					    ? "the program may not make a file as large as its key"
+					    : "no memory left to ask the broker for a session");
 	session->stage = STAGE_ASKED;
-	free(session->config->ca);
-	session->config->ca = NULL;
+	config_forget_files(session->config);
 	return 0;
 }
 

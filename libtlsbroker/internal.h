@@ -39,6 +39,8 @@ struct tlsb {
 struct tlsb_config {
 	char *ca;
 	size_t ca_len;
+	char *cert, *key; /* of our own; the key is cleansed before it is freed */
+	size_t cert_len, key_len;
 	char name[LIMIT_HOST + 1];
 	char alpn[LIMIT_ALPN + 1];
 	char ciphers[LIMIT_CIPHERS + 1];
@@ -88,8 +90,8 @@ struct tlsb_session {
 	uint16_t port;
 	uint32_t deadline_ms;
 	uint64_t deadline_end_ms; /* when the broker gives up, as we count it */
-	size_t ca_sent;
-	bool psk_sent;
+	size_t ca_sent, cert_sent;
+	bool key_sent, psk_sent;
 	struct channel channel;
 	uint64_t looked_ms; /* when a pure poller's broker was last seen alive */
 	uint32_t code;      /* enum tlsb_error */
@@ -110,6 +112,9 @@ uint32_t open_listen(struct tlsb *tlsb, bool anew, char *ret_text);
 
 /* A copy, or a default one for NULL; NULL without memory. */
 struct tlsb_config *config_copy(const struct tlsb_config *config);
+
+/* Certificates and key have been sent, or will not be: forget them. */
+void config_forget_files(struct tlsb_config *config);
 
 /* 1 when S may be a host name or an IP literal. */
 int config_is_host(const char *s);

@@ -70,23 +70,45 @@ static enum exit_code set_failed(const char *argument, const char *expected)
 	return complain(exits_from_errno(error), argument, "%s", strerror(error));
 }
 
-/* The file may be a pipe: --ca <(command).  0, or an errno. */
-static int read_ca(const char *path, struct tlsb_config *config)
+struct text {
+	char *data;
+	size_t len;
+};
+
+/* It may have been a private key. */
+static void cleanup_text(struct text *text)
+{
+	if (text->data)
+		explicit_bzero(text->data, text->len);
+	free(text->data);
+}
+
+/* One byte more than MAX: the library says that it is too much.  It may be a pipe: --ca <(command).  0,
+ * or an errno. */
+static int read_file(const char *path, size_t max, struct text *ret)
 {
 	FILE *file = fopen(path, "re");
-	char *data = NULL;
-	size_t len = 0;
 	int error = 0;
 
 	if (!file)
 		return errno;
-	data = malloc(LIMIT_CA_BYTES + 1); /* one more: the library says that it is too much */
-	if (data)
-		len = fread(data, 1, LIMIT_CA_BYTES + 1, file);
-	if (!data || ferror(file) || tlsb_config_set_ca(config, data, len) < 0)
+	setvbuf(file, NULL, _IONBF, 0); /* no copy of what may be a key */
+	ret->data = malloc(max + 1);
+	if (ret->data)
+		ret->len = fread(ret->data, 1, max + 1, file);
+	if (!ret->data || ferror(file))
 		error = errno;
-	free(data);
 	fclose(file);
+	return error;
+}
+
+static int read_ca(const char *path, struct tlsb_config *config)
+{
+	cleanup_(cleanup_text) struct text text = { NULL, 0 };
+	int error = read_file(path, LIMIT_CA_BYTES, &text);
+
+	if (!error && tlsb_config_set_ca(config, text.data, text.len) < 0)
+		error = errno;
 	return error;
 }
 
@@ -100,6 +122,27 @@ static enum exit_code set_ca(struct tlsb_config *config, const char *path)
 		return complain(EXIT_USAGE, path, "more than %u bytes of certificates",
 				LIMIT_CA_BYTES);
 	return error ? complain(EXIT_USAGE, path, "%s", strerror(error)) : EXIT_OK;
+}
+
+/* Together they may be in one file, which then is larger than either may be. */
+static enum exit_code set_cert_key(struct tlsb_config *config, const struct options *options)
+{
+	cleanup_(cleanup_text) struct text cert = { NULL, 0 };
+	cleanup_(cleanup_text) struct text key = { NULL, 0 };
+	const size_t max = 2 * (LIMIT_OWN_CERT_BYTES + LIMIT_KEY_BYTES);
+	int error = read_file(options->cert, max, &cert);
+
+	if (error)
+		return complain(EXIT_USAGE, options->cert, "%s", strerror(error));
+	error = read_file(options->key, max, &key);
+	if (error)
+		return complain(EXIT_USAGE, options->key, "%s", strerror(error));
+	if (tlsb_config_set_client_cert_key(config, cert.data, cert.len, key.data, key.len) == 0)
+		return EXIT_OK;
+	if (errno == EINVAL)
+		return complain(EXIT_USAGE, options->cert, "no certificate, or %s no private key, "
+				"neither PEM nor DER", options->key);
+	return complain(EXIT_USAGE, options->cert, "%s", strerror(errno));
 }
 
 static enum exit_code set_pins(struct tlsb_config *config, const struct options *options)
@@ -179,6 +222,8 @@ static enum exit_code configure(struct tlsb_config *config, const struct options
 	if (options->ca && (exit = set_ca(config, options->ca)) != EXIT_OK)
 		return exit;
 	if (options->psk && (exit = set_psk(config, options)) != EXIT_OK)
+		return exit;
+	if (options->cert && (exit = set_cert_key(config, options)) != EXIT_OK)
 		return exit;
 	return set_pins(config, options);
 }

@@ -192,6 +192,12 @@ static int set(struct options *options, int value, const char *argument)
 	case OPTION_PSK_FILE:
 		options->psk_file = argument;
 		return -1;
+	case OPTION_CERT:
+		options->cert = argument;
+		return -1;
+	case OPTION_KEY:
+		options->key = argument;
+		return -1;
 	case OPTION_INSECURE:
 		options->insecure = true;
 		return -1;
@@ -346,6 +352,10 @@ int options_parse(int argc, char **argv, struct options *ret_options)
 		return usage(NULL, "--min-version is above --max-version");
 	if (options.psk_file && !options.psk)
 		return usage(NULL, "--psk-file needs --psk, the name that the server has for the key");
+	if (!options.cert != !options.key)
+		return usage(NULL, "--cert and --key go together");
+	if (options.cert && options.identity)
+		return usage(NULL, "--cert or --identity, not both");
 	if (options.user && options.pid)
 		return usage(NULL, "--user or --pid, not both");
 	*ret_options = options;

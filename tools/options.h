@@ -33,6 +33,7 @@ struct options {
 	const char *ca, *name, *alpn, *ciphers;
 	const char *identity;
 	const char *psk, *psk_file;
+	const char *cert, *key;
 	const char *pins[LIMIT_PINS];
 	unsigned pin_count;
 	uint32_t timeout_s; /* 0: not given */

@@ -11,9 +11,11 @@
 #include "keyholder/sign.h"
 #include "tlsbroker.h"
 
-/* One signature that is wanted: all that SIGN_PARTs and their SIGN have brought. */
+/* One signature that is wanted: all that SIGN_PARTs and their SIGN have brought; or a key that is lent. */
 struct job {
 	STAILQ_ENTRY(job) next;
+	int fd; /* the key's; -1: it is a signature */
+	bool withdrawn; /* its key was taken back */
 	uint64_t id;
 	uint32_t key;
 	uint16_t scheme;
@@ -46,15 +48,32 @@ static bool is_for(const struct scheme *scheme, uint16_t version)
 	return version != 0 && (scheme->version == 0 || scheme->version == version);
 }
 
-static void do_job(struct asker *asker, const struct job *job)
+/* False: there is none that this worker may use.  *RET is NULL when its file could not be used. */
+static bool find_key(const struct asker *asker, uint32_t number, EVP_PKEY **ret)
 {
-	const struct key *key = keys_find(&asker->keyholder->keys, KEY_PRIVATE, job->key,
-					  asker->badge);
+	const struct key *key;
+
+	if (number & KEY_IS_LENT) {
+		*ret = guests_find(&asker->guests, number);
+		return *ret;
+	}
+	key = keys_find(&asker->keyholder->keys, KEY_PRIVATE, number, asker->badge);
+	*ret = key ? key->pkey : NULL;
+	return key;
+}
+
+static void do_sign(struct asker *asker, const struct job *job)
+{
 	const struct scheme *scheme = scheme_of_code(job->scheme);
 	struct signature signature;
+	EVP_PKEY *key;
 	int r;
 
-	if (!key) {
+	if (job->withdrawn) {
+		answer(asker, job->id, TLSB_E_RESOURCES, NULL); /* nobody waits for it */
+		return;
+	}
+	if (!find_key(asker, job->key, &key)) {
 		refuse(asker, job->id, "this badge has no such key");
 		return;
 	}
@@ -62,7 +81,7 @@ static void do_job(struct asker *asker, const struct job *job)
 		refuse(asker, job->id, "that is nothing that a TLS client signs");
 		return;
 	}
-	r = key->pkey ? sign(key->pkey, scheme, job->bytes, job->len, &signature) : -ENOKEY;
+	r = key ? sign(key, scheme, job->bytes, job->len, &signature) : -ENOKEY;
 	if (r == -EINVAL) {
 		refuse(asker, job->id, "that key does not sign so");
 		return;
@@ -70,11 +89,25 @@ static void do_job(struct asker *asker, const struct job *job)
 	answer(asker, job->id, r == 0 ? TLSB_E_NONE : TLSB_E_RESOURCES, r == 0 ? &signature : NULL);
 }
 
+static void do_lend(struct asker *asker, const struct job *job)
+{
+	struct guest_told told;
+
+	guests_add(&asker->guests, job->id, job->fd, &told);
+	counters_add(asker->keyholder->child->counters,
+		     told.body.error == TLSB_E_NONE ? COUNTER_keys_lent : COUNTER_keys_refused, 1);
+	chan_send(&asker->chan, MSG_KEY_LENT, &told.body, told.tail, told.len, NULL);
+}
+
 static void forget_job(struct asker *asker, struct job *job)
 {
 	STAILQ_REMOVE_HEAD(&asker->jobs, next);
-	asker->job_count--;
+	if (job->fd >= 0)
+		asker->lends--;
+	else
+		asker->job_count--;
 	asker->job_bytes -= job->len;
+	fd_close(job->fd);
 	free(job);
 }
 
@@ -82,7 +115,10 @@ void asker_work(struct asker *asker)
 {
 	struct job *job = STAILQ_FIRST(&asker->jobs);
 
-	do_job(asker, job);
+	if (job->fd >= 0)
+		do_lend(asker, job);
+	else
+		do_sign(asker, job);
 	forget_job(asker, job);
 }
 
@@ -91,9 +127,17 @@ void asker_work(struct asker *asker)
 /* Room for so many bytes more.  A worker that has too much on the way knows no bounds. */
 static bool has_room(const struct asker *asker, size_t len)
 {
-	return len <= LIMIT_SIGN_BYTES &&
-	       asker->job_count + chan_queued(&asker->chan) < LIMIT_SIGNS &&
+	return len <= LIMIT_SIGN_BYTES && asker->job_count < LIMIT_SIGNS &&
+	       asker->job_count + chan_queued(&asker->chan) < LIMIT_SIGNS + LIMIT_LENT &&
 	       asker->job_bytes + len <= LIMIT_SIGNS_BYTES;
+}
+
+static void add_job(struct asker *asker, struct job *job)
+{
+	if (STAILQ_EMPTY(&asker->jobs))
+		keyholder_queue(asker);
+	STAILQ_INSERT_TAIL(&asker->jobs, job, next);
+	asker->job_bytes += job->len;
 }
 
 static int on_sign_part(struct chan *chan, struct msg *msg)
@@ -131,16 +175,48 @@ static int on_sign(struct chan *chan, struct msg *msg)
 	job = malloc(sizeof(*job) + len);
 	if (!job)
 		return -ENOMEM;
-	*job = (struct job){ .id = body->id, .key = body->key, .scheme = body->scheme, .len = len };
+	*job = (struct job){ .fd = -1, .id = body->id, .key = body->key, .scheme = body->scheme,
+			     .len = len };
 	if (asker->part)
 		memcpy(job->bytes, asker->part, asker->part_len);
 	memcpy(job->bytes + asker->part_len, msg->tail, msg->tail_len);
 	forget_part(asker);
-	if (STAILQ_EMPTY(&asker->jobs))
-		keyholder_queue(asker);
-	STAILQ_INSERT_TAIL(&asker->jobs, job, next);
 	asker->job_count++;
-	asker->job_bytes += len;
+	add_job(asker, job);
+	return 0;
+}
+
+/* ---- keys that it lends ---- */
+
+/* It is read when its turn comes, as a signature is made: both take their time. */
+static int on_key_lend(struct chan *chan, struct msg *msg)
+{
+	struct asker *asker = chan->owner;
+	const struct msg_key_lend *body = msg->body;
+	struct job *job;
+
+	if (asker->guests.count + asker->lends >= LIMIT_LENT)
+		return -EBADMSG;
+	job = malloc(sizeof(*job));
+	if (!job)
+		return -ENOMEM;
+	*job = (struct job){ .fd = msg_take_fd(msg, 0), .id = body->id };
+	asker->lends++;
+	add_job(asker, job);
+	return 0;
+}
+
+/* At once, so that it may lend another; what it has asked to be signed with it is not signed. */
+static int on_key_back(struct chan *chan, struct msg *msg)
+{
+	struct asker *asker = chan->owner;
+	const struct msg_key_back *body = msg->body;
+	struct job *job;
+
+	if (!guests_remove(&asker->guests, body->key))
+		return -EBADMSG;
+	STAILQ_FOREACH(job, &asker->jobs, next)
+		job->withdrawn = job->withdrawn || job->key == body->key;
 	return 0;
 }
 
@@ -169,6 +245,8 @@ static int on_psk_wanted(struct chan *chan, struct msg *msg)
 
 static chan_handler *const handlers[MSG_COUNT] = {
 	[MSG_PSK_WANTED] = on_psk_wanted,
+	[MSG_KEY_LEND] = on_key_lend,
+	[MSG_KEY_BACK] = on_key_back,
 	[MSG_SIGN_PART] = on_sign_part,
 	[MSG_SIGN] = on_sign,
 };
@@ -206,6 +284,7 @@ int asker_new(struct keyholder *keyholder, int fd, const struct msg_worker_chan 
 	asker->pid = whose->pid;
 	asker->badge = whose->badge;
 	STAILQ_INIT(&asker->jobs);
+	guests_init(&asker->guests, &keyholder->guest_memory);
 	LIST_INSERT_HEAD(&keyholder->askers, asker, next);
 	keyholder->asker_count++;
 	return 0;
@@ -220,6 +299,7 @@ void asker_free(struct asker *asker)
 	while ((job = STAILQ_FIRST(&asker->jobs)))
 		forget_job(asker, job);
 	forget_part(asker);
+	guests_deinit(&asker->guests);
 	chan_deinit(&asker->chan);
 	LIST_REMOVE(asker, next);
 	asker->keyholder->asker_count--;

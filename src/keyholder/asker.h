@@ -8,6 +8,7 @@
 
 #include <sys/queue.h>
 
+#include "keyholder/guests.h"
 #include "wire/chan.h"
 
 struct keyholder;
@@ -22,8 +23,10 @@ struct asker {
 	uint32_t pid;   /* of its worker, which has one channel at a time */
 	uint32_t badge; /* whose keys it may use */
 	STAILQ_HEAD(, job) jobs;
-	unsigned job_count;
+	unsigned job_count; /* without the keys among them */
 	size_t job_bytes;
+	struct guests guests; /* the keys that it has lent */
+	unsigned lends;	      /* those that were not looked at yet */
 	uint8_t *part; /* the beginning of the next job, from SIGN_PARTs */
 	size_t part_len;
 	uint64_t logged_ms; /* that it asked for what it may not */

@@ -1,11 +1,13 @@
 /*
- * The keyholder: private and pre-shared keys, and nothing else.  No byte from the network or from a program
- * gets here but inside of what a worker wants signed.  No private key ever leaves; a pre-shared one does,
- * for a handshake, to a worker whose badge was granted it: OpenSSL wants the key itself.
+ * The keyholder: private and pre-shared keys, and nothing else.  No byte from the network gets here but
+ * inside of what a worker wants signed, none from a program but its own private key.  No private key ever
+ * leaves; a pre-shared one does, for a handshake, to a worker whose badge was granted it: OpenSSL wants the
+ * key itself.
  *
  *   keyholder.c   the role: messages from the supervisor; whose turn it is
  *   asker.c       a worker's channel, and what it wants
  *   keys.c        the keys, and who may use them
+ *   guests.c      keys that programs have brought, each for the worker that lent it
  *   input.c       what may be signed at all       sign.c   the signature
  */
 #ifndef TLSB_KEYHOLDER_KEYHOLDER_H
@@ -20,6 +22,7 @@ extern const struct child_ops keyholder_ops;
 struct keyholder {
 	struct child *child;
 	struct keys keys, coming; /* in force; and those that are on their way */
+	size_t guest_memory; /* of all keys that workers have lent */
 	LIST_HEAD(, asker) askers;
 	unsigned asker_count;
 	TAILQ_HEAD(, asker) busy; /* who wants something signed: one signature each, in turn */

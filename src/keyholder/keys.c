@@ -55,7 +55,7 @@ int keys_add(struct keys *keys, const struct msg *msg)
 	uint32_t at = body->badge_count * (uint32_t)sizeof(*key.badges);
 	int r;
 
-	if (keys->count >= keys->expected || body->key == 0 ||
+	if (keys->count >= keys->expected || body->key == 0 || (body->key & KEY_IS_LENT) ||
 	    body->kind > KEY_PSK || body->badge_count > LIMIT_BADGES || at > msg->tail_len ||
 	    msg_tail_string(msg, &at, msg->tail_len - at, key.name, sizeof(key.name)) < 0)
 		return -EBADMSG;

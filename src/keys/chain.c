@@ -130,6 +130,48 @@ static int parse(const unsigned char *at, size_t len, X509 **ret_own, STACK_OF(X
 	return 0;
 }
 
+static int parse_pem(const char *pem, size_t len, X509 **ret_own, STACK_OF(X509) **ret_others,
+		     const char **ret_why)
+{
+	struct der *der = malloc(sizeof(*der));
+	X509 *own = NULL;
+	int r = -EPROTO;
+
+	if (!der)
+		return -ENOMEM;
+	*ret_why = read_chain(pem, len, der, &own);
+	if (!*ret_why)
+		r = parse(der->bytes, der->len, ret_own, ret_others);
+	X509_free(own);
+	free(der);
+	return r;
+}
+
+int chain_parse(const char *bytes, size_t len, X509 **ret_own, STACK_OF(X509) **ret_others,
+		const char **ret_why)
+{
+	unsigned long failures = memory_failures();
+	int r = -EPROTO;
+
+	*ret_why = NULL;
+	if (memmem(bytes, len, "-----BEGIN ", 11))
+		r = parse_pem(bytes, len, ret_own, ret_others, ret_why);
+	else if (len > LIMIT_CHAIN_BYTES)
+		*ret_why = "is longer than a chain of certificates may be";
+	else
+		r = parse((const unsigned char *)bytes, len, ret_own, ret_others);
+	if (memory_failures() != failures) {
+		if (r == 0) {
+			X509_free(*ret_own);
+			sk_X509_pop_free(*ret_others, X509_free);
+		}
+		return -ENOMEM;
+	}
+	if (r < 0 && !*ret_why)
+		*ret_why = "is no certificate, neither in PEM nor in DER";
+	return r == -EPROTO ? -EINVAL : r;
+}
+
 int chain_open(int fd, X509 **ret_own, STACK_OF(X509) **ret_others)
 {
 	static const int needed = F_SEAL_WRITE | F_SEAL_SHRINK;

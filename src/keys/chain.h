@@ -15,6 +15,13 @@
 int chain_build(const char *pem, size_t len, int key_fd, int *ret_fd, const char **ret_why);
 
 /*
+ * The same of what a program brought, LEN bytes at most LIMIT_OWN_CERT_BYTES: PEM, or DER, one behind the
+ * other.  The caller frees *ret_own and *ret_others.  -EINVAL: *ret_why says what is wrong.  0 or -errno.
+ */
+int chain_parse(const char *bytes, size_t len, X509 **ret_own, STACK_OF(X509) **ret_others,
+		const char **ret_why);
+
+/*
  * From a sealed FD, which stays the caller's.  The caller frees *ret_own and *ret_others.  -EPROTO: it is
  * none.  0 or -errno.
  */

@@ -1,6 +1,8 @@
 #include "keys/keyfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -121,18 +123,13 @@ __attribute__((noinline)) void keyfile_wipe_traces(void)
 	}
 }
 
-int keyfile_load(int fd, char **ret_bytes, size_t *ret_len, const char **ret_why)
+/* A regular file, or who calls has looked what it is. */
+static int load(int fd, char **ret_bytes, size_t *ret_len, const char **ret_why)
 {
-	struct stat st;
 	size_t len = 0;
 	char *bytes;
 	ssize_t n;
 
-	*ret_why = "is not a regular file";
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
 	bytes = OPENSSL_secure_malloc(LIMIT_KEY_BYTES + 1);
 	if (!bytes)
 		return -ENOMEM;
@@ -149,6 +146,18 @@ int keyfile_load(int fd, char **ret_bytes, size_t *ret_len, const char **ret_why
 	n = n < 0 ? -errno : -EINVAL;
 	keyfile_release(bytes);
 	return (int)n;
+}
+
+int keyfile_load(int fd, char **ret_bytes, size_t *ret_len, const char **ret_why)
+{
+	struct stat st;
+
+	*ret_why = "is not a regular file";
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	return load(fd, ret_bytes, ret_len, ret_why);
 }
 
 void keyfile_release(char *bytes)
@@ -168,4 +177,87 @@ int keyfile_read(int fd, EVP_PKEY **ret_key, const char **ret_why)
 	r = parse(bytes, len, ret_key, ret_why);
 	keyfile_release(bytes);
 	return r;
+}
+
+/* ---- of a program ---- */
+
+bool keyfile_is_lent(int fd)
+{
+	static const int needed = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK;
+	int seals = fcntl(fd, F_GET_SEALS); /* fails for all that is not anonymous memory */
+	struct stat st;
+
+	/* Blocks may lie behind its end; who closes it last waits until they are freed. */
+	return seals >= 0 && (seals & needed) == needed && fstat(fd, &st) == 0 && st.st_size > 0 &&
+	       st.st_size <= LIMIT_KEY_BYTES && st.st_blocks * 512 <= 2 * (blkcnt_t)LIMIT_KEY_BYTES;
+}
+
+static int bits_of(const EVP_PKEY *key, const char *param)
+{
+	BIGNUM *number = NULL;
+	int bits = 0;
+
+	if (EVP_PKEY_get_bn_param(key, param, &number))
+		bits = BN_num_bits(number);
+	BN_clear_free(number);
+	return bits;
+}
+
+/* What OpenSSL calculates with takes time by its numbers' lengths, and whoever made the key chose them. */
+static const char *what_takes_long(const EVP_PKEY *key)
+{
+	static const char *const numbers[] = {
+		OSSL_PKEY_PARAM_RSA_D,	       OSSL_PKEY_PARAM_RSA_FACTOR1,
+		OSSL_PKEY_PARAM_RSA_FACTOR2,   OSSL_PKEY_PARAM_RSA_EXPONENT1,
+		OSSL_PKEY_PARAM_RSA_EXPONENT2, OSSL_PKEY_PARAM_RSA_COEFFICIENT1,
+	};
+	const int bits = EVP_PKEY_get_bits(key);
+
+	if (!EVP_PKEY_is_a(key, "RSA") && !EVP_PKEY_is_a(key, "RSA-PSS"))
+		return NULL;
+	if (bits > LIMIT_LENT_RSA_BITS)
+		return "is an RSA key of more than 4096 bits";
+	if (bits_of(key, OSSL_PKEY_PARAM_RSA_E) > LIMIT_RSA_EXPONENT_BITS ||
+	    bits_of(key, OSSL_PKEY_PARAM_RSA_FACTOR3) > 0)
+		return "is an RSA key of an unusual kind";
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		const int length = bits_of(key, numbers[i]);
+
+		if (length == 0 || length > bits)
+			return "is an RSA key of an unusual kind";
+	}
+	return NULL;
+}
+
+int keyfile_read_lent(int fd, EVP_PKEY **ret_key, uint8_t ret_digest[KEYFILE_DIGEST],
+		      const char **ret_why)
+{
+	unsigned long failures = memory_failures();
+	EVP_PKEY *key = NULL;
+	char *bytes = NULL;
+	size_t len = 0;
+	int r = -EINVAL;
+
+	*ret_why = "is not in a sealed file";
+	if (keyfile_is_lent(fd))
+		r = load(fd, &bytes, &len, ret_why);
+	if (!bytes)
+		return r;
+	r = parse(bytes, len, &key, ret_why);
+	if (r == 0 && !EVP_Digest(bytes, len, ret_digest, NULL, EVP_sha256(), NULL))
+		r = -ENOMEM;
+	if (r == 0)
+		*ret_why = what_takes_long(key);
+	ERR_clear_error();
+	keyfile_release(bytes);
+	if (memory_failures() != failures)
+		r = -ENOMEM; /* a number that could not be looked at may be of any length */
+	else if (r == 0 && *ret_why)
+		r = -EINVAL;
+	if (r < 0) {
+		EVP_PKEY_free(key);
+		return r;
+	}
+	*ret_key = key;
+	return 0;
 }

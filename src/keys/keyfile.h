@@ -5,6 +5,8 @@
 #define TLSB_KEYS_KEYFILE_H
 
 #include <openssl/evp.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 /*
  * Before OpenSSL's first allocation, in a process that sees private keys: what it frees is overwritten,
@@ -28,5 +30,19 @@ void keyfile_release(char *bytes);
 
 /* Nothing of a key is to stay where calls that have returned had their variables, nor in registers. */
 void keyfile_wipe_traces(void);
+#define KEYFILE_DIGEST 32
+
+/*
+ * The same of a file that a program has made: hostile.  A key whose signatures take longer than those of
+ * other keys is none.  *ret_digest is the file's SHA-256.
+ */
+int keyfile_read_lent(int fd, EVP_PKEY **ret_key, uint8_t ret_digest[KEYFILE_DIGEST],
+		      const char **ret_why);
+
+/*
+ * Whether FD can be such a file: anonymous memory, sealed, not larger.  Nobody can make who reads it wait;
+ * whoever has a socket's or a pipe's other descriptors can, and so can a file system.  Reads nothing of it.
+ */
+bool keyfile_is_lent(int fd);
 
 #endif

@@ -406,6 +406,8 @@ static uint16_t flags_of(const struct conf *conf, const struct conf_badge *badge
 		flags |= POLICY_MAY_BRING_CA;
 	if (conf_number(conf, badge, SETTING_own_psk))
 		flags |= POLICY_MAY_BRING_PSK;
+	if (conf_number(conf, badge, SETTING_own_certificate))
+		flags |= POLICY_MAY_BRING_CERT;
 	if (conf_get(conf, badge, SETTING_crl)->count > 0)
 		flags |= POLICY_HAS_CRLS;
 	if (conf_number(conf, badge, SETTING_require_ocsp_staple))

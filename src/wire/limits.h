@@ -218,9 +218,25 @@
 /* A private key's file: RSA with 16384 bits has 13 KiB in PEM. */
 #define LIMIT_KEY_BYTES (16u * 1024)
 
-/* Memory for private keys that is never swapped out: 256 of RSA with 8192 bits.  Every process may lock
- * 8 MiB. */
-#define LIMIT_KEY_MEMORY (1024u * 1024)
+/* Memory for private keys that is never swapped out: 256 of RSA with 8192 bits, and as much for those that
+ * programs lend.  Every process may lock 8 MiB. */
+#define LIMIT_KEY_MEMORY  (2 * 1024u * 1024)
+#define LIMIT_LENT_MEMORY (LIMIT_KEY_MEMORY / 2)
+
+/*
+ * Private keys of programs that one worker has lent at once, each for a handshake; its other handshakes
+ * wait.  3 KiB for each at most: ten users who do their worst leave room for the next.
+ */
+#define LIMIT_LENT 32
+
+/* The largest RSA key of a program: a signature takes some milliseconds, in which nobody else gets one. */
+#define LIMIT_LENT_RSA_BITS 4096
+
+/* The public half of it, in DER. */
+#define LIMIT_PUBLIC_KEY 1024
+
+/* A certificate that a program brings, with its chain: LIMIT_CHAIN_BYTES in PEM, with text between. */
+#define LIMIT_OWN_CERT_BYTES (48u * 1024)
 
 /* The same for the supervisor, which looks at one key after the other. */
 #define LIMIT_KEY_CHECK_MEMORY (64u * 1024)

@@ -172,7 +172,8 @@ enum policy_flags {
 	POLICY_HAS_CRLS = 4,        /* CRLS follows, before TRUST */
 	POLICY_NEEDS_STAPLE = 8,    /* no server is good without an OCSP response */
 	POLICY_MAY_BRING_PSK = 16,  /* tlsb_config_set_psk() with a key is granted */
-	POLICY_KNOWN_FLAGS = 31,
+	POLICY_MAY_BRING_CERT = 32, /* tlsb_config_set_client_cert_key() is granted */
+	POLICY_KNOWN_FLAGS = 63,
 };
 
 /* tail: the cipher suites that may be used, with colons between them; then the pins, 32 bytes each.
@@ -279,6 +280,9 @@ struct msg_keys {
 	uint32_t reserved;
 };
 
+/* Numbers of keys from here on are of those that a worker has lent, and mean nothing on other channels. */
+#define KEY_IS_LENT 0x80000000u
+
 enum key_kind {
 	KEY_PRIVATE = 0, /* it signs, and is never given away */
 	KEY_PSK = 1,     /* it is given to the badges that may use it */
@@ -290,6 +294,28 @@ struct msg_key {
 	uint32_t key; /* its number, never 0 */
 	uint32_t badge_count;
 	uint32_t kind; /* enum key_kind */
+	uint32_t reserved;
+};
+
+/*
+ * A program's own private key, for as long as the channel lives, or until KEY_BACK.  fd: an anonymous file
+ * with the key, sealed, that the worker has not read.
+ */
+struct msg_key_lend {
+	uint64_t id; /* the worker's; comes back in KEY_LENT */
+};
+
+/* tail: the public half, a SubjectPublicKeyInfo in DER; if there is an error, a text for a person. */
+struct msg_key_lent {
+	uint64_t id;
+	uint32_t key; /* its number, for SIGN and KEY_BACK; has KEY_IS_LENT */
+	uint32_t error; /* enum tlsb_error */
+	uint8_t digest[32]; /* of the file, so that one key is not taken for another one */
+};
+
+/* It is needed no more. */
+struct msg_key_back {
+	uint32_t key;
 	uint32_t reserved;
 };
 
@@ -542,6 +568,11 @@ struct msg_preshared {
 	uint32_t name_len;
 	uint32_t reserved;
 };
+/* tail: the next bytes of the program's own certificate, and of those that go with it. */
+#define msg_own_cert msg_empty
+
+/* Its private key.  fd: an anonymous file with nothing else in it, sealed. */
+#define msg_own_key msg_empty
 
 enum connect_flags {
 	CONNECT_NO_VERIFY = 1,
@@ -567,7 +598,7 @@ struct msg_connect {
 	uint16_t ciphers_len;
 	uint16_t identity_len;
 	uint16_t pin_count;
-	uint16_t reserved;
+	uint16_t cert_len; /* bytes sent before in OWN_CERT messages, with an OWN_KEY; 0: none */
 };
 
 /* fd: the session's shared memory (ring/channel.h). */

@@ -11,6 +11,7 @@ static const char *step_of(const struct session *session, uint32_t code)
 		return NULL;
 	switch (session->stage) {
 	case STAGE_SETUP:
+	case STAGE_LENDING:
 		return "request";
 	case STAGE_DIALLING:
 		if (code == TLSB_E_POLICY || code == TLSB_E_QUOTA)

@@ -43,7 +43,8 @@ static void append(char dst[LIMIT_CIPHERS + 1], const char *name, size_t len)
 void bounds_init(struct bounds *bounds)
 {
 	*bounds = (struct bounds){ .version_min = TLSB_TLS_1_2, .version_max = TLSB_TLS_1_3,
-				   .may_bring_ca = true, .may_bring_psk = true };
+				   .may_bring_ca = true, .may_bring_cert = true,
+				   .may_bring_psk = true };
 	for (unsigned i = 0; i < CONF_CIPHER_COUNT; i++) {
 		if (cipher_info[i].secrecy == FORWARD)
 			append(bounds->ciphers, cipher_info[i].name, strlen(cipher_info[i].name));
@@ -75,6 +76,7 @@ int bounds_parse(struct bounds *ret, const struct msg *msg)
 		.may_skip_verify = (policy->flags & POLICY_MAY_SKIP_VERIFY) != 0,
 		.may_bring_ca = (policy->flags & POLICY_MAY_BRING_CA) != 0,
 		.may_bring_psk = (policy->flags & POLICY_MAY_BRING_PSK) != 0,
+		.may_bring_cert = (policy->flags & POLICY_MAY_BRING_CERT) != 0,
 		.has_crls = (policy->flags & POLICY_HAS_CRLS) != 0,
 		.needs_staple = (policy->flags & POLICY_NEEDS_STAPLE) != 0,
 	};

@@ -12,7 +12,7 @@
 
 struct bounds {
 	uint16_t version_min, version_max; /* max: of the ciphers that may be used */
-	bool may_skip_verify, may_bring_ca, may_bring_psk, has_crls, needs_staple;
+	bool may_skip_verify, may_bring_ca, may_bring_cert, may_bring_psk, has_crls, needs_staple;
 	char ciphers[LIMIT_CIPHERS + 1]; /* names, with colons between them */
 	struct pins pins;
 };

@@ -111,6 +111,8 @@ int session_on_bell(struct chan *chan, struct msg *msg unused_)
 	uint64_t id = session->id;
 	struct worker *worker = session->worker;
 
+	if (session->stage < STAGE_DIALLING)
+		return 0; /* there is no page yet on which it could have asked */
 	session_pump(session);
 	if (slots_get(&worker->sessions, id)) /* pumping may have ended it */
 		answer_late(session);

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "ring/doorbell.h"
 #include "worker/facts.h"
+#include "worker/lending.h"
 #include "worker/review.h"
 #include "worker/session.h"
 #include "worker/signing.h"
@@ -42,7 +43,8 @@ static bool established(struct session *session)
 	if ((session->request->verify && !session->psk &&
 	     !(session->name = strdup(session->request->name))) ||
 	    (session->signing && signing_has_signed(session->signing) &&
-	     !(session->identity = strdup(session->request->identity)))) {
+	     !(session->identity = strdup(session->has_own_cert ? OWN_IDENTITY
+							       : session->request->identity)))) {
 		session_end(session, TLSB_E_RESOURCES, "the broker has no memory left");
 		return false;
 	}
@@ -56,6 +58,7 @@ static bool established(struct session *session)
 		text_copy(session->facts->identity, sizeof(session->facts->identity),
 			  session->identity);
 	session->signing = signing_free(session->signing);
+	session->lending = lending_free(session->lending); /* nothing is signed any more */
 	if (!session->facts->resumed)
 		session->resume_until = vouched_until(session);
 	session->resume = session->resume && session->request->verify;
@@ -78,7 +81,7 @@ static bool established(struct session *session)
 	ages_note(session);
 	session->idle_records = 0;
 	evtimer_del(session->timer);
-	quota_give_ca(&session->worker->quota, session->request->ca_len);
+	quota_give_ca(&session->worker->quota, session->request->ca_len + session->request->cert_len);
 	session->request = request_free(session->request);
 	free(session->facts);
 	session->facts = NULL;

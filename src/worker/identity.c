@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "keys/chain.h"
+#include "trust/memory.h"
 
 static void identity_deinit(struct identity *identity)
 {
@@ -44,6 +45,7 @@ int identities_add(struct identities *identities, const struct msg *msg, struct 
 	int r;
 
 	if (identities->count >= identities->expected || body->key == 0 ||
+	    (body->key & KEY_IS_LENT) ||
 	    msg_tail_string(msg, &at, msg->tail_len, identity.name, sizeof(identity.name)) < 0)
 		return -EBADMSG;
 	r = chain_open(msg->fds[0], &identity.own, &identity.others);
@@ -69,11 +71,21 @@ const struct identity *identities_find(const struct identities *identities, cons
 	return NULL;
 }
 
+struct identity *identity_free(struct identity *identity)
+{
+	if (identity)
+		identity_deinit(identity);
+	free(identity);
+	return NULL;
+}
+
 int identity_use(const struct identity *identity, SSL *ssl)
 {
-	if (SSL_use_certificate(ssl, identity->own) != 1 ||
-	    SSL_use_PrivateKey(ssl, identity->key) != 1 ||
-	    SSL_set1_chain(ssl, identity->others) != 1)
-		return -ENOMEM;
-	return 0;
+	unsigned long failures = memory_failures();
+
+	if (SSL_use_certificate(ssl, identity->own) == 1 &&
+	    SSL_use_PrivateKey(ssl, identity->key) == 1 &&
+	    SSL_set1_chain(ssl, identity->others) == 1)
+		return 0;
+	return memory_failures() != failures ? -ENOMEM : -EINVAL;
 }

@@ -39,7 +39,10 @@ static inline bool identities_are_complete(const struct identities *identities)
 /* The one of this name, or NULL. */
 const struct identity *identities_find(const struct identities *identities, const char *name);
 
-/* Show it, to a server that asks who we are.  0 or -ENOMEM. */
+/* Of one on its own, which a program has brought.  NULL is fine.  Returns NULL. */
+struct identity *identity_free(struct identity *identity);
+
+/* Show it, to a server that asks who we are.  -EINVAL: it is too weak.  0 or -ENOMEM. */
 int identity_use(const struct identity *identity, SSL *ssl);
 
 #endif

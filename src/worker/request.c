@@ -6,8 +6,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/fd.h"
 #include "base/macros.h"
 #include "tlsbroker.h"
+#include "worker/identity.h"
 
 /*
  * A name or an address, which is what stands in the first *ret_len bytes: an IPv6 address may have a
@@ -83,6 +85,10 @@ static int check_bounds(const struct request *request, const struct bounds *boun
 		*ret_text = "own-ca: a program may bring no CA certificates of its own";
 		return -EACCES;
 	}
+	if (request->cert_len > 0 && !bounds->may_bring_cert) {
+		*ret_text = "own-certificate: a program may bring no certificate of its own";
+		return -EACCES;
+	}
 	if ((min && min < bounds->version_min) || (max && max < bounds->version_min)) {
 		*ret_text = bounds->version_min == TLSB_TLS_1_2
 				    ? "min-version: the floor is TLS 1.2; a program may ask for no less"
@@ -123,7 +129,9 @@ int request_parse(struct request *request, const struct msg *msg, const struct b
 			    sizeof(request->identity)) < 0 ||
 	    pins_read(&request->pins, msg, &at, connect->pin_count) < 0 ||
 	    at != msg->tail_len || (connect->flags & ~(unsigned)CONNECT_KNOWN_FLAGS) != 0 ||
-	    connect->ca_len != request->ca_len || connect->port == 0 ||
+	    connect->ca_len != request->ca_len || connect->cert_len != request->cert_len ||
+	    (request->cert_len > 0) != (request->key_fd >= 0) ||
+	    (request->cert_len > 0 && connect->identity_len > 0) || connect->port == 0 ||
 	    (connect->family != AF_UNSPEC && connect->family != AF_INET &&
 	     connect->family != AF_INET6))
 		return -EBADMSG;
@@ -140,9 +148,21 @@ int request_parse(struct request *request, const struct msg *msg, const struct b
 	return r < 0 ? r : check_names(request, ret_text);
 }
 
+struct request *request_new(void)
+{
+	struct request *request = calloc(1, sizeof(*request));
+
+	if (request)
+		request->key_fd = -1;
+	return request;
+}
+
 struct request *request_free(struct request *request)
 {
 	if (request) {
+		fd_close(request->key_fd);
+		identity_free(request->own);
+		free(request->cert);
 		free(request->ca);
 		psk_free(request->psk);
 		free(request);

@@ -6,9 +6,12 @@
 
 #include <stdbool.h>
 
+#include "keys/keyfile.h"
 #include "wire/msg.h"
 #include "worker/bounds.h"
 #include "worker/psk.h"
+
+struct identity;
 
 struct request {
 	char host[LIMIT_HOST + 1];
@@ -27,11 +30,20 @@ struct request {
 	uint32_t ca_len;
 	struct pins pins; /* the program's own */
 	struct psk_use *psk; /* NULL: none */
+	char *cert;       /* the program's own certificate, or NULL */
+	uint32_t cert_len;
+	int key_fd;       /* its key, until it is lent; never read */
+	uint8_t key_digest[KEYFILE_DIGEST];
+	struct identity *own; /* of both, once the key is lent */
 };
 
+/* NULL: no memory. */
+struct request *request_new(void);
+
 /*
- * Read a CONNECT message, from a program: hostile.  The CA stays untouched.  -EBADMSG: it breaks the
- * protocol.  -EINVAL, -EACCES: it asks for what cannot be or is beyond its BOUNDS, *ret_text says it.
+ * Read a CONNECT message, from a program: hostile.  CA, certificate and key stay untouched.  -EBADMSG: it
+ * breaks the protocol.  -EINVAL, -EACCES: it asks for what cannot be or is beyond its BOUNDS, *ret_text
+ * says it.
  */
 int request_parse(struct request *request, const struct msg *msg, const struct bounds *bounds,
 		  const char **ret_text);

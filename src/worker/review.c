@@ -92,13 +92,24 @@ static const char *psk_objection(const struct tls *tls, const struct session *se
 	return bounds_against_psk(&tls->bounds);
 }
 
+static const char *identity_objection(const struct tls *tls, const struct session *session)
+{
+	if (session->has_own_cert)
+		return tls->bounds.may_bring_cert
+			       ? NULL
+			       : "own-certificate: a program may bring none of its own any more";
+	if (session->identity && !identities_find(&tls->identities, session->identity))
+		return "identities: the one that the server has seen is not this badge's any more";
+	return NULL;
+}
+
 const char *review_objection(struct session *session, bool with_chain)
 {
 	const struct tls *tls = &session->worker->tls;
 	const char *objection = agreed_objection(&tls->bounds, session);
 
-	if (!objection && session->identity && !identities_find(&tls->identities, session->identity))
-		objection = "identities: the one that the server has seen is not this badge's any more";
+	if (!objection)
+		objection = identity_objection(tls, session);
 	if (!objection && session->psk)
 		return psk_objection(tls, session);
 	return objection || !with_chain ? objection : chain_objection(tls, session->ssl);

@@ -15,6 +15,7 @@
 #include "worker/audit.h"
 #include "worker/client.h"
 #include "worker/facts.h"
+#include "worker/lending.h"
 #include "worker/signing.h"
 #include "worker/state.h"
 #include "worker/verdict.h"
@@ -35,13 +36,14 @@ static void session_free(struct session *session)
 	if (session->stage == STAGE_DIALLING)
 		handshake_unprepare(session);
 	session->signing = signing_free(session->signing);
+	session->lending = lending_free(session->lending);
 	SSL_free(session->ssl);
 	fd_close(session->net.fd);
 	if (session->stage == STAGE_DIALLING && session->dial_sent)
 		chan_send_body(&worker->connector, MSG_DIAL_CANCEL,
 			       &(struct msg_dial_cancel){ .id = session->id });
 	if (session->request)
-		quota_give_ca(&worker->quota, session->request->ca_len);
+		quota_give_ca(&worker->quota, session->request->ca_len + session->request->cert_len);
 	session->request = request_free(session->request);
 	quota_give_session(&worker->quota, session->capacity);
 	if (worker->quota.sessions <= worker->sessions_most / 2)
@@ -147,6 +149,10 @@ static void on_timer(evutil_socket_t fd unused_, short what unused_, void *arg)
 	case STAGE_SETUP:
 		session_end(session, TLSB_E_TIMEOUT, "the program opened a session and did not use it");
 		break;
+	case STAGE_LENDING:
+		session_end(session, TLSB_E_TIMEOUT,
+			    "too many other handshakes with private keys of this user's programs");
+		break;
 	default:
 		session_end(session, TLSB_E_TIMEOUT, "no %s with %s within %u ms",
 			    session->stage == STAGE_DIALLING ? "connection" : "TLS handshake",
@@ -228,7 +234,7 @@ int session_new(struct worker *worker, struct client *client, int fd)
 	struct session *session = calloc(1, sizeof(*session));
 	int r = -ENOMEM;
 
-	if (!session || !(session->request = calloc(1, sizeof(*session->request)))) {
+	if (!session || !(session->request = request_new())) {
 		fd_close(fd);
 		free(session);
 		return -ENOMEM;
@@ -241,6 +247,7 @@ int session_new(struct worker *worker, struct client *client, int fd)
 	session->timer = evtimer_new(worker->child->base, on_timer, session);
 	r = chan_init(&session->chan, worker->child->base, fd, &client_messages, ROLE_WORKER,
 		      ROLE_CLIENT, SETUP, client_handlers, on_gone, session);
+	session->chan.on_starved = session_on_starved;
 	if (r == 0)
 		r = session->timer ? session_arm_timer(session, LIMIT_HELLO_MS) : -ENOMEM;
 	if (r == 0)

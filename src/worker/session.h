@@ -1,7 +1,8 @@
 /*
  * One session's life.
  *
- *   SETUP      its socket is here; CA parts may come, then CONNECT   setup.c
+ *   SETUP      its socket is here; certificates may come, then CONNECT   setup.c
+ *   LENDING    the keyholder reads the private key that it brought   lending.c
  *   DIALLING   the connector looks up and connects                   setup.c
  *   HANDSHAKE  TLS runs on the connected socket                      handshake.c
  *   OPEN       verified; bytes flow between rings and TLS            flow.c, pump.c
@@ -26,6 +27,7 @@
 
 struct worker;
 struct client;
+struct lending;
 struct signing;
 struct staple;
 struct verdict;
@@ -37,7 +39,7 @@ struct checks {
 	enum check pins, crl, ocsp;
 };
 
-enum stage { STAGE_SETUP, STAGE_DIALLING, STAGE_HANDSHAKE, STAGE_OPEN, STAGE_LINGER };
+enum stage { STAGE_SETUP, STAGE_LENDING, STAGE_DIALLING, STAGE_HANDSHAKE, STAGE_OPEN, STAGE_LINGER };
 
 struct session {
 	LIST_ENTRY(session) in_worker;
@@ -56,6 +58,7 @@ struct session {
 	char *identity; /* that the server has seen, or NULL */
 	char *psk;      /* by which it is known, or NULL */
 	bool psk_is_own;
+	bool has_own_cert; /* the program has brought it */
 	char *asked;   /* as the connector was: the host, then the name to verify if it is another one */
 	uint16_t asked_name_len;
 	uint16_t peer_port, peer_family; /* where it is connected to */
@@ -75,6 +78,7 @@ struct session {
 	struct event *socket_event;
 	SSL *ssl;
 	struct signing *signing; /* until the handshake is over, if an identity is to be shown */
+	struct lending *lending; /* until the handshake is over, of a private key that the program brought */
 	uint64_t connected_us;
 	struct resume_key resume_key;
 	bool resume;
@@ -136,7 +140,17 @@ void session_on_pins(struct session *session, const char *missing);
 void session_on_record(struct session *session, int sent, int type, const void *bytes, size_t len);
 
 /* Messages on a session's socket. */
-chan_handler session_on_ca, session_on_preshared, session_on_connect, session_on_bell, session_on_disconnect;
+chan_handler session_on_ca, session_on_own_cert, session_on_own_key, session_on_preshared;
+chan_handler session_on_connect, session_on_bell, session_on_disconnect;
+
+/* One that came without its descriptor, for which there was no number left. */
+chan_handler session_on_starved;
+
+/* All that it needs is there: make its TLS, and dial.  May end the session. */
+void session_begin(struct session *session);
+
+/* What it asks for cannot be: R and TEXT as of request_parse().  Ends the session. */
+void session_refuse(struct session *session, int r, const char *text);
 
 /* ---- between the stages' files ---- */
 

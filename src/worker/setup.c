@@ -5,33 +5,69 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "worker/lending.h"
 #include "worker/session.h"
 #include "worker/signing.h"
 #include "worker/state.h"
+
+/* The next bytes of certificates.  May end the session. */
+static void take_part(struct session *session, char **all, uint32_t *len, const struct msg *msg)
+{
+	char *bigger;
+
+	if (quota_take_ca(&session->worker->quota, msg->tail_len) < 0) {
+		session_end(session, TLSB_E_QUOTA, "too many certificates of this user's programs at once");
+		return;
+	}
+	bigger = realloc(*all, *len + msg->tail_len);
+	if (!bigger) {
+		quota_give_ca(&session->worker->quota, msg->tail_len);
+		session_end(session, TLSB_E_RESOURCES, "the broker has no memory left");
+		return;
+	}
+	memcpy(bigger + *len, msg->tail, msg->tail_len);
+	*all = bigger;
+	*len += msg->tail_len;
+	/* More parts than the socket holds may be waiting: this calls the program back to it. */
+	session_ring(session);
+}
 
 int session_on_ca(struct chan *chan, struct msg *msg)
 {
 	struct session *session = chan->owner;
 	struct request *request = session->request;
-	char *bigger;
 
 	if (msg->tail_len == 0 || msg->tail_len > LIMIT_CA_BYTES - request->ca_len)
 		return -EBADMSG;
-	if (quota_take_ca(&session->worker->quota, msg->tail_len) < 0) {
-		session_end(session, TLSB_E_QUOTA, "too many CA certificates for this user at once");
-		return 0;
-	}
-	bigger = realloc(request->ca, request->ca_len + msg->tail_len);
-	if (!bigger) {
-		quota_give_ca(&session->worker->quota, msg->tail_len);
-		session_end(session, TLSB_E_RESOURCES, "the broker has no memory left");
-		return 0;
-	}
-	memcpy(bigger + request->ca_len, msg->tail, msg->tail_len);
-	request->ca = bigger;
-	request->ca_len += msg->tail_len;
-	/* More parts than the socket holds may be waiting: this calls the program back to it. */
-	session_ring(session);
+	take_part(session, &request->ca, &request->ca_len, msg);
+	return 0;
+}
+
+int session_on_own_cert(struct chan *chan, struct msg *msg)
+{
+	struct session *session = chan->owner;
+	struct request *request = session->request;
+
+	if (msg->tail_len == 0 || msg->tail_len > LIMIT_OWN_CERT_BYTES - request->cert_len)
+		return -EBADMSG;
+	take_part(session, &request->cert, &request->cert_len, msg);
+	return 0;
+}
+
+/* What is passed on to the keyholder must not make it wait: neither to read it nor to close it. */
+int session_on_own_key(struct chan *chan, struct msg *msg)
+{
+	struct session *session = chan->owner;
+
+	if (session->request->key_fd >= 0 || !keyfile_is_lent(msg->fds[0]))
+		return -EBADMSG;
+	session->request->key_fd = msg_take_fd(msg, 0);
+	return 0;
+}
+
+int session_on_starved(struct chan *chan, struct msg *msg unused_)
+{
+	session_end(chan->owner, TLSB_E_RESOURCES, "the broker has no descriptors left");
 	return 0;
 }
 
@@ -76,13 +112,21 @@ static int note_target(struct session *session)
 	return asprintf(&session->asked, "%s%s", request->host, other);
 }
 
+void session_refuse(struct session *session, int r, const char *text)
+{
+	if (r == -EACCES)
+		session_end(session, TLSB_E_POLICY, "%s (policy for %s)", text,
+			    session->worker->badge);
+	else
+		session_end(session, r == -ENOMEM ? TLSB_E_RESOURCES : TLSB_E_PARAMETER, "%s", text);
+}
+
 int session_on_connect(struct chan *chan, struct msg *msg)
 {
 	struct session *session = chan->owner;
-	struct worker *worker = session->worker;
 	struct request *request = session->request;
 	const char *text = NULL;
-	int r = request_parse(request, msg, &worker->tls.bounds, &text);
+	int r = request_parse(request, msg, &session->worker->tls.bounds, &text);
 
 	if (r == -EBADMSG)
 		return r;
@@ -91,24 +135,35 @@ int session_on_connect(struct chan *chan, struct msg *msg)
 		session->server = NULL;
 	if (note_target(session) < 0)
 		session->asked = NULL;
-	/* What cannot be used is refused before any packet leaves. */
-	if (r == 0)
-		r = tls_client_new(&worker->tls, request, &session->net, session, &session->ssl,
-				   &text);
-	if (r == -EACCES) {
-		session_end(session, TLSB_E_POLICY, "%s (policy for %s)", text, worker->badge);
-		return 0;
-	}
-	if (r < 0) {
-		session_end(session, r == -ENOMEM ? TLSB_E_RESOURCES : TLSB_E_PARAMETER, "%s", text);
-		return 0;
-	}
 	chan->ctx.phase = SESSION;
+	if (r < 0)
+		session_refuse(session, r, text);
+	else if (request->cert_len > 0)
+		lending_begin(session);
+	else
+		session_begin(session);
+	return 0;
+}
+
+void session_begin(struct session *session)
+{
+	struct worker *worker = session->worker;
+	struct request *request = session->request;
+	bool shows = request->identity[0] != '\0' || request->own;
+	const char *text = NULL;
+	/* What cannot be used is refused before any packet leaves. */
+	int r = tls_client_new(&worker->tls, request, &session->net, session, &session->ssl, &text);
+
+	if (r < 0) {
+		session_refuse(session, r, text);
+		return;
+	}
 	session->stage = STAGE_DIALLING;
-	if (request->identity[0] != '\0')
+	session->has_own_cert = request->own;
+	if (shows)
 		session->signing = signing_new(session);
 	r = -ENOMEM;
-	if (session->server && session->asked && (session->signing || request->identity[0] == '\0'))
+	if (session->server && session->asked && (session->signing || !shows))
 		r = session_arm_timer(session, request->deadline_ms);
 	/* Channel and first flight are made while the connector is at work. */
 	if (r == 0) {
@@ -120,7 +175,6 @@ int session_on_connect(struct chan *chan, struct msg *msg)
 			    r == -ENOMEM ? "memory" : "descriptors");
 	else if (!request->psk)
 		handshake_prepare(session);
-	return 0;
 }
 
 void session_dial(struct session *session)

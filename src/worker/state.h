@@ -16,6 +16,7 @@
 
 struct client;
 struct fibre;
+struct lending;
 struct session;
 struct signing;
 
@@ -46,6 +47,8 @@ struct worker {
 	struct event *keyholder_away; /* the same, to the keyholder */
 	TAILQ_HEAD(, signing) signings_in_line;
 	struct signs_asked signs_asked;
+	TAILQ_HEAD(, lending) lendings_in_line;
+	unsigned lends_asked, lent_count; /* keys on their way to the keyholder, and those that it has */
 	unsigned fibre_count; /* of handshakes that wait for a signature */
 	struct fibre *idle_fibre;
 };

@@ -300,6 +300,26 @@ static int set_peer(SSL *ssl, const struct request *request)
 	return 0; /* the name is set where it is used: see verify.c */
 }
 
+/* Who we are: one that the badge has, one that the program brought, or nobody. */
+static int set_identity(const struct tls *tls, SSL *ssl, const struct request *request,
+			const char **ret_text)
+{
+	const struct identity *identity = request->own;
+	int r;
+
+	if (request->identity[0] != '\0') {
+		identity = identities_find(&tls->identities, request->identity);
+		if (!identity) {
+			*ret_text = "identities: the program has none of the name that it asks for";
+			return -EACCES;
+		}
+	}
+	r = identity ? identity_use(identity, ssl) : 0;
+	if (r == -EINVAL)
+		*ret_text = "the certificate to be shown is too weak, or of no use in TLS";
+	return r;
+}
+
 static int apply(const struct tls *tls, SSL *ssl, struct request *request,
 		 const char **ret_text)
 {
@@ -321,16 +341,9 @@ static int apply(const struct tls *tls, SSL *ssl, struct request *request,
 					 : "a cipher suite is unknown to the broker";
 		return r;
 	}
-	if (request->identity[0] != '\0') {
-		const struct identity *identity = identities_find(&tls->identities, request->identity);
-
-		if (!identity) {
-			*ret_text = "identities: the program has none of the name that it asks for";
-			return -EACCES;
-		}
-		if (identity_use(identity, ssl) < 0)
-			return -ENOMEM;
-	}
+	r = set_identity(tls, ssl, request, ret_text);
+	if (r < 0)
+		return r;
 	if (request->psk) {
 		r = psk_apply(tls, ssl, request, ret_text);
 		if (r < 0)
@@ -407,7 +420,8 @@ bool tls_needs_staple(const struct tls *tls, const SSL *ssl)
 int tls_resume_key(const struct request *request, struct resume_key *ret_key)
 {
 	const uint16_t numbers[] = { request->port, request->version_min, request->version_max,
-				     request->family, (uint16_t)request->pins.count };
+				     request->family, (uint16_t)request->pins.count,
+				     (uint16_t)request->cert_len };
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	struct resume_key key;
 	unsigned len = 0;
@@ -421,6 +435,8 @@ int tls_resume_key(const struct request *request, struct resume_key *ret_key)
 	     EVP_DigestUpdate(md, request->alpn, strlen(request->alpn) + 1) &&
 	     EVP_DigestUpdate(md, request->ciphers, strlen(request->ciphers) + 1) &&
 	     EVP_DigestUpdate(md, request->identity, strlen(request->identity) + 1) &&
+	     EVP_DigestUpdate(md, request->key_digest, sizeof(request->key_digest)) &&
+	     EVP_DigestUpdate(md, request->cert ? request->cert : "", request->cert_len) &&
 	     EVP_DigestUpdate(md, request->pins.list, request->pins.count * sizeof(struct pin)) &&
 	     EVP_DigestUpdate(md, request->ca ? request->ca : "", request->ca_len) &&
 	     EVP_DigestFinal_ex(md, key.bytes, &len);

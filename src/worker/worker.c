@@ -13,6 +13,7 @@
 #include "tlsbroker.h"
 #include "worker/client.h"
 #include "worker/fibre.h"
+#include "worker/lending.h"
 #include "worker/listing.h"
 #include "worker/review.h"
 #include "worker/session.h"
@@ -344,11 +345,19 @@ static void on_keyholder_gone(struct chan *chan, enum msg_rule rule, const char 
 	report_broken(worker, "the keyholder broke the protocol", rule, what);
 	chan_deinit(chan);
 	await_keyholder(worker);
+	lending_on_keyholder_gone(worker);
 	signing_on_keyholder_gone(worker);
+}
+
+static int on_key_lent(struct chan *chan, struct msg *msg)
+{
+	lending_on_lent(chan->owner, msg);
+	return 0;
 }
 
 static chan_handler *const keyholder_handlers[MSG_COUNT] = {
 	[MSG_SIGNED] = on_signed,
+	[MSG_KEY_LENT] = on_key_lent,
 	[MSG_PSK_GIVEN] = on_psk_given,
 };
 
@@ -362,8 +371,10 @@ static int set_keyholder(struct worker *worker, int fd)
 		evtimer_del(worker->keyholder_away);
 	r = chan_init(&worker->keyholder, worker->child->base, fd, &internal_messages, ROLE_WORKER,
 		      ROLE_KEYHOLDER, RUN, keyholder_handlers, on_keyholder_gone, worker);
-	if (r == 0)
+	if (r == 0) {
 		signing_on_keyholder(worker);
+		lending_on_keyholder(worker);
+	}
 	return r;
 }
 
@@ -511,6 +522,7 @@ static int prepare(struct child *child)
 	worker->child = child;
 	child->state = worker;
 	TAILQ_INIT(&worker->signings_in_line);
+	TAILQ_INIT(&worker->lendings_in_line);
 	slots_init(&worker->sessions, LIMIT_SESSIONS_PER_UID);
 	return tls_prepare(&worker->tls);
 }

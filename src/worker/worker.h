@@ -12,6 +12,7 @@
  *   tls.c       OpenSSL contexts and settings      net.c      the TCP socket below it
  *   verdict.c   what an OpenSSL failure means      facts.c    what was agreed, for tlsb_info()
  *   resume.c    resumption cache                   quota.c    what one user may hold
+ *   signing.c   handshakes that show an identity    lending.c  one that the program has brought
  *   audit.c     the record that every session leaves    listing.c  for "sessions" and "kill"
  *   ages.c      how long sessions may be idle, and last
  */

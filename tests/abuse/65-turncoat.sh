@@ -43,6 +43,10 @@ start_openssl ours good
 ours=$PORT
 start_peer theirs good
 theirs=$PORT
+# Whoever connects to it stands still.
+start_openssl still good -CAfile "$PKI/root.pem" -Verify 4
+kill -STOP "$(pid_of still)"
+still=$PORT
 
 write_conf <<-END
 	identity "ours" { certificate = "$keys/ours.pem" key = "$keys/ours.key" }
@@ -53,7 +57,7 @@ write_conf <<-END
 		match        = { "uid:$OTHER" }
 		identities   = { theirs }
 		psks         = { theirs }
-		destinations = { "127.0.0.1:$theirs", "127.0.0.1:$want" }
+		destinations = { "127.0.0.1:$theirs", "127.0.0.1:$want", "127.0.0.1:$still" }
 	}
 	badge "hostile" {
 		match        = any
@@ -79,7 +83,12 @@ start_daemon --config "$conf"
 background pulse "$OTHER" pulse --socket "$SOCKET" --every 20 127.0.0.1 "$theirs"
 wait_until 20 says pulse '^established'
 
-# A stream there and back, exact; a signature with its own key.
+# A handshake that stands still, so that another worker's key is lent all the time.
+install -o "$OTHER" -m 600 "$keys/theirs.key" "$keys/own.key"
+background lent "$OTHER" tlsbroker-cli connect --socket "$SOCKET" --timeout 600 \
+	--cert "$keys/theirs.pem" --key "$keys/own.key" "127.0.0.1:$still"
+
+# A stream there and back, exact; a signature with its own key, and one with a key of the program's.
 others_are_well()
 {
 	lives pulse
@@ -87,6 +96,11 @@ others_are_well()
 	printf 'echo\n' | as_uid "$OTHER" tlsbroker-cli connect --socket "$SOCKET" --eof-wait 0 -v \
 		--no-resume --identity theirs "127.0.0.1:$want" > "$TMP/shown" 2>&1
 	grep -q '^ *identity *theirs$' "$TMP/shown"
+	printf 'echo\n' | as_uid "$OTHER" tlsbroker-cli connect --socket "$SOCKET" --eof-wait 0 -v \
+		--no-resume --cert "$keys/theirs.pem" --key "$keys/own.key" \
+		"127.0.0.1:$want" > "$TMP/shown" 2>&1
+	grep -q '^ *identity *(own)$' "$TMP/shown"
+	lives lent
 }
 prove "the other badge has sessions, and its key" others_are_well
 
@@ -178,6 +192,8 @@ reloaded()
 }
 prove "a reload works, though a worker hears nothing any more" reloaded
 
+kill -CONT "$(pid_of still)"
+prove "the handshake that stood still all the time goes on" equal "$(exit_status lent 20)" 0
 prove "the sessions of the other badge end well" ends_well pulse
 refused=$(wc -l < "$TMP/refused")
 echo "# attempts $tried, succeeded $((tried - refused))"

@@ -347,7 +347,8 @@ static void check_askers(void)
 	LIST_FOREACH(asker, &keyholder()->askers, next) {
 		must(asker->job_count <= LIMIT_SIGNS && asker->job_bytes <= LIMIT_SIGNS_BYTES);
 		must(asker->part_len <= LIMIT_SIGN_BYTES);
-		must(STAILQ_EMPTY(&asker->jobs) == (asker->job_count == 0));
+		must(STAILQ_EMPTY(&asker->jobs) == (asker->job_count + asker->lends == 0));
+		must(asker->guests.count + asker->lends <= LIMIT_LENT);
 	}
 	must(keyholder()->keys.count <= LIMIT_KEYS);
 }

@@ -94,7 +94,7 @@ static bool make_clients(struct mutant *mutant, const struct msg_context *ctx, u
 		mutant_init(mutant, ctx, type, &explain, tail, testing_random(seed) % 9);
 	else if (type == CLIENT_MSG_PRESHARED)
 		mutant_init(mutant, ctx, type, &preshared, tail, testing_random(seed) % 40);
-	else if (type == CLIENT_MSG_CA)
+	else if (type == CLIENT_MSG_CA || type == CLIENT_MSG_OWN_CERT)
 		mutant_init(mutant, ctx, type, NULL, "-----BEGIN CERTIFICATE-----", 27);
 	else
 		return false;
@@ -163,7 +163,10 @@ static enum msg_rule judge_content(const struct attacker *attacker)
 	case CLIENT_MSG_PRESHARED:
 		return is_key(attacker) ? RULE_NONE : RULE_CONTENT;
 	case CLIENT_MSG_CA:
+	case CLIENT_MSG_OWN_CERT:
 		return attacker->tail_len == 0 ? RULE_CONTENT : RULE_NONE;
+	case CLIENT_MSG_OWN_KEY: /* nothing that comes with it is a sealed file */
+		return RULE_CONTENT;
 	case CLIENT_MSG_CONNECT:
 		return attacker->session.error == TLSB_E_BROKER_PROTOCOL ? RULE_CONTENT : RULE_NONE;
 	default:
@@ -273,7 +276,7 @@ static bool make_internal(struct mutant *mutant, const struct msg_context *ctx, 
 
 	mutant_init_any(mutant, ctx, type, seed);
 	if ((type == MSG_DIALED || type == MSG_DIAL_FAILED || type == MSG_DIAL_FORBIDDEN ||
-	     type == MSG_SIGNED || type == MSG_PSK_GIVEN) &&
+	     type == MSG_SIGNED || type == MSG_PSK_GIVEN || type == MSG_KEY_LENT) &&
 	    testing_random(seed) % 2)
 		memcpy(mutant->bytes + 8, id, sizeof(*id));
 	return true;

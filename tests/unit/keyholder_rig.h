@@ -223,6 +223,12 @@ static inline int worker_hears(int worker, struct answer *ret)
 		return 0;
 	if (r != 1)
 		return r;
+	if (msg.type == MSG_KEY_LENT) { /* what is said of a key that was none is a text */
+		const struct msg_key_lent *lent = msg.body;
+
+		*ret = (struct answer){ .id = lent->id, .error = lent->error };
+		return 1;
+	}
 	body = msg.body;
 	*ret = (struct answer){ .id = body->id, .error = body->error, .len = msg.tail_len };
 	memcpy(ret->bytes, msg.tail, msg.tail_len);

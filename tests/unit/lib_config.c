@@ -3,6 +3,8 @@
  */
 #include "lib_rig.h"
 
+#include <sys/resource.h>
+
 #include "libtlsbroker/internal.h"
 
 static const char pem[] = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
@@ -32,6 +34,159 @@ static void takes_a_mebibyte_of_certificates_and_no_byte_more(void **state unuse
 	assert_fails(tlsb_config_set_ca(config, big, LIMIT_CA_BYTES + 1), EFBIG);
 	free(big);
 	tlsb_config_free(config);
+}
+
+static const char key_pem[] = "-----BEGIN EC PARAMETERS-----\nBggq\n-----END EC PARAMETERS-----\n"
+			      "-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY-----\n";
+
+static void takes_a_certificate_and_its_key(void **state unused_)
+{
+	static const char der[] = { 0x30, 0x03, 0x02, 0x01, 0x00 };
+	static const char *const bad[] = {
+		"", "hello", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----\n",
+		"-----BEGIN PRIVATE KEY-----\n-----END ", "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----",
+		"-----BEGIN X-----\n-----END PRIVATE KEY-----\n",
+	};
+	struct tlsb_config *config = tlsb_config_new();
+
+	assert_int_equal(tlsb_config_set_client_cert_key(config, pem, strlen(pem), key_pem,
+							 strlen(key_pem)), 0);
+	assert_int_equal(tlsb_config_set_client_cert_key(config, pem, sizeof(pem), key_pem,
+							 sizeof(key_pem)), 0);
+	assert_int_equal(tlsb_config_set_client_cert_key(config, der, sizeof(der), der, sizeof(der)), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_fails(tlsb_config_set_client_cert_key(config, pem, strlen(pem), bad[i],
+							     strlen(bad[i])), EINVAL);
+		assert_fails(tlsb_config_set_client_cert_key(config, bad[i], strlen(bad[i]), key_pem,
+							     strlen(key_pem)), EINVAL);
+	}
+	assert_fails(tlsb_config_set_client_cert_key(config, pem, strlen(pem), pem, strlen(pem)), EINVAL);
+	assert_fails(tlsb_config_set_client_cert_key(config, NULL, 0, der, sizeof(der)), EINVAL);
+	assert_fails(tlsb_config_set_client_cert_key(config, der, sizeof(der), NULL, 0), EINVAL);
+	assert_memory_equal(config->key, der, sizeof(der)); /* the settings are as before */
+	assert_int_equal(tlsb_config_set_client_cert_key(config, NULL, 0, NULL, 0), 0);
+	assert_null(config->cert);
+	assert_null(config->key);
+	tlsb_config_free(config);
+}
+
+/* Of a file with both, each goes where it belongs and nowhere else. */
+static void takes_apart_what_is_in_one_file(void **state unused_)
+{
+	struct tlsb_config *config = tlsb_config_new();
+	char both[1024];
+	int len = snprintf(both, sizeof(both), "text\n%s%sbetween\n%s", key_pem, pem, pem);
+
+	assert_int_equal(tlsb_config_set_client_cert_key(config, both, (size_t)len, both, (size_t)len), 0);
+	assert_null(memmem(config->cert, config->cert_len, "PRIVATE", 7));
+	assert_null(memmem(config->cert, config->cert_len, "between", 7));
+	assert_null(memmem(config->key, config->key_len, "CERTIFICATE", 11));
+	assert_int_equal(config->cert_len, 2 * strlen(pem));
+	assert_memory_equal(config->cert, pem, strlen(pem));
+	assert_memory_equal(config->key, strstr(key_pem, "-----BEGIN EC PRIVATE"), config->key_len);
+	tlsb_config_free(config);
+}
+
+static void takes_so_many_bytes_of_both(void **state unused_)
+{
+	struct tlsb_config *config = tlsb_config_new();
+	char *big = calloc(1, LIMIT_OWN_CERT_BYTES + 1);
+
+	big[0] = 0x30;
+	assert_int_equal(tlsb_config_set_client_cert_key(config, big, LIMIT_OWN_CERT_BYTES, big,
+							 LIMIT_KEY_BYTES), 0);
+	assert_fails(tlsb_config_set_client_cert_key(config, big, LIMIT_OWN_CERT_BYTES + 1, big, 9), EFBIG);
+	assert_fails(tlsb_config_set_client_cert_key(config, big, 9, big, LIMIT_KEY_BYTES + 1), EFBIG);
+	free(big);
+	tlsb_config_free(config);
+}
+
+/* One or the other: what was set last. */
+static void shows_an_identity_or_a_certificate_of_its_own(void **state unused_)
+{
+	struct tlsb_config *config = tlsb_config_new();
+
+	assert_int_equal(tlsb_config_set_identity(config, "me"), 0);
+	assert_int_equal(tlsb_config_set_client_cert_key(config, pem, strlen(pem), key_pem,
+							 strlen(key_pem)), 0);
+	assert_string_equal(config->identity, "");
+	assert_int_equal(tlsb_config_set_identity(config, NULL), 0);
+	assert_non_null(config->key);
+	assert_int_equal(tlsb_config_set_identity(config, "me"), 0);
+	assert_null(config->key);
+	assert_null(config->cert);
+	assert_int_equal(tlsb_config_set_client_cert_key(config, NULL, 0, NULL, 0), 0);
+	assert_string_equal(config->identity, "me");
+	tlsb_config_free(config);
+}
+
+static void expect_key_file(int fd)
+{
+	const int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK;
+	const char *key = strstr(key_pem, "-----BEGIN EC PRIVATE");
+	char text[256];
+	ssize_t len = pread(fd, text, sizeof(text), 0);
+
+	assert_int_equal(fcntl(fd, F_GET_SEALS) & seals, seals);
+	assert_int_equal(len, strlen(key));
+	assert_memory_equal(text, key, (size_t)len);
+}
+
+/* Certificates in messages, the key in a file; and then the session has neither any more. */
+static void sends_the_key_in_a_file_of_its_own(void **state unused_)
+{
+	struct rig rig;
+	union msg_buffer buffer;
+	size_t heard = 0;
+	struct msg msg;
+	char *big;
+	int fd;
+
+	rig_listen(&rig);
+	rig_open(&rig);
+	rig.config = tlsb_config_new();
+	big = calloc(1, LIMIT_OWN_CERT_BYTES);
+	big[0] = 0x30;
+	assert_int_equal(tlsb_config_set_client_cert_key(rig.config, big, LIMIT_OWN_CERT_BYTES, key_pem,
+							 strlen(key_pem)), 0);
+	rig_start_connect(&rig);
+	assert_null(rig.session->config->key);
+	assert_null(rig.session->config->cert);
+	assert_non_null(rig.config->key); /* for the next session */
+	rig_take_session(&rig);
+	while (heard < LIMIT_OWN_CERT_BYTES) {
+		rig_expect(rig.socket, CLIENT_MSG_OWN_CERT, SETUP, &buffer, &msg, NULL);
+		heard += msg.tail_len;
+	}
+	rig_expect(rig.socket, CLIENT_MSG_OWN_KEY, SETUP, &buffer, &msg, &fd);
+	expect_key_file(fd);
+	close(fd);
+	rig_take_connect(&rig);
+	assert_int_equal(rig.connect.cert_len, LIMIT_OWN_CERT_BYTES);
+	free(big);
+	rig_close(&rig);
+}
+
+/* Memory counts as a file: a program that may write none is not killed for one. */
+static void a_program_that_may_write_no_files(void **state unused_)
+{
+	struct rlimit before, none;
+	struct rig rig;
+
+	rig_listen(&rig);
+	rig_open(&rig);
+	rig.config = tlsb_config_new();
+	assert_int_equal(tlsb_config_set_client_cert_key(rig.config, pem, strlen(pem), key_pem,
+							 strlen(key_pem)), 0);
+	rig_new_session(&rig);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none = (struct rlimit){ 0, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	assert_fails(tlsb_connect(rig.session, RIG_HOST, RIG_PORT), EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(tlsb_error_code(rig.session), TLSB_E_RESOURCES);
+	assert_non_null(strstr(tlsb_error_text(rig.session), "a file as large as its key"));
+	rig_close(&rig);
 }
 
 static void takes_only_names_and_addresses_as_server_name(void **state unused_)
@@ -338,6 +493,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(takes_certificates_as_pem_and_as_der),
 		TEST(takes_a_mebibyte_of_certificates_and_no_byte_more),
+		TEST(takes_a_certificate_and_its_key),
+		TEST(takes_apart_what_is_in_one_file),
+		TEST(takes_so_many_bytes_of_both),
+		TEST(shows_an_identity_or_a_certificate_of_its_own),
+		TEST(sends_the_key_in_a_file_of_its_own),
+		TEST(a_program_that_may_write_no_files),
 		TEST(takes_only_names_and_addresses_as_server_name),
 		TEST(takes_pins_as_they_are_written),
 		TEST(case_38_takes_identities_and_keys_that_can_be),

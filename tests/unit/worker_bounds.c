@@ -69,11 +69,23 @@ static int ask_with_ca(const struct bounds *bounds)
 {
 	const struct msg_connect connect = { .port = 443, .host_len = 1, .ca_len = 9 };
 	const struct msg msg = { .body = &connect, .tail = "a", .tail_len = 1 };
-	struct request request = { .ca_len = 9 };
+	struct request request = { .ca_len = 9, .key_fd = -1 };
 	const char *text = "";
 	int r = request_parse(&request, &msg, bounds, &text);
 
 	assert_true(r == 0 || strncmp(text, "own-ca: ", 8) == 0);
+	return r;
+}
+
+static int ask_with_cert(const struct bounds *bounds)
+{
+	const struct msg_connect connect = { .port = 443, .host_len = 1, .cert_len = 9 };
+	const struct msg msg = { .body = &connect, .tail = "a", .tail_len = 1 };
+	struct request request = { .cert_len = 9, .key_fd = 0 };
+	const char *text = "";
+	int r = request_parse(&request, &msg, bounds, &text);
+
+	assert_true(r == 0 || strncmp(text, "own-certificate: ", 17) == 0);
 	return r;
 }
 
@@ -82,7 +94,7 @@ static int ask(const struct bounds *bounds, uint16_t min, uint16_t max, uint16_t
 	const struct msg_connect connect = { .port = 443, .host_len = 1, .version_min = min,
 					     .version_max = max, .flags = flags };
 	const struct msg msg = { .body = &connect, .tail = "a", .tail_len = 1 };
-	struct request request = { .ca_len = 0 };
+	struct request request = { .ca_len = 0, .key_fd = -1 };
 	const char *text = NULL;
 	int r = request_parse(&request, &msg, bounds, &text);
 
@@ -105,6 +117,10 @@ static void no_program_gets_below_the_floor(void **state unused_)
 	assert_int_equal(ask_with_ca(&bounds), -EACCES);
 	assert_int_equal(parse(TLSB_TLS_1_3, POLICY_MAY_BRING_CA, V13, &bounds), 0);
 	assert_int_equal(ask_with_ca(&bounds), 0);
+	assert_int_equal(ask_with_cert(&bounds), -EACCES);
+	assert_int_equal(parse(TLSB_TLS_1_3, POLICY_MAY_BRING_CERT, V13, &bounds), 0);
+	assert_int_equal(ask_with_ca(&bounds), -EACCES);
+	assert_int_equal(ask_with_cert(&bounds), 0);
 	assert_int_equal(parse(TLSB_TLS_1_2, POLICY_MAY_SKIP_VERIFY, V12, &bounds), 0);
 	assert_int_equal(ask(&bounds, TLSB_TLS_1_3, 0, 0), -EACCES);
 	assert_int_equal(ask(&bounds, TLSB_TLS_1_2, TLSB_TLS_1_3, CONNECT_NO_VERIFY), 0);

@@ -36,7 +36,7 @@ static int parse(struct ask ask, struct request *request, const char **ret_text)
 	ask.body.alpn_len += (uint16_t)strlen(ask.alpn ? ask.alpn : "");
 	ask.body.ciphers_len += (uint16_t)strlen(ask.ciphers ? ask.ciphers : "");
 	msg.tail_len = (uint32_t)len + ask.extra;
-	*request = (struct request){.ca_len = ask.ca_len};
+	*request = (struct request){.ca_len = ask.ca_len, .key_fd = -1};
 	*ret_text = NULL;
 	bounds_init(&bounds);
 	bounds.may_skip_verify = ask.insecure;
@@ -279,7 +279,7 @@ static void random_messages_are_refused_or_sane(void **state unused_)
 		struct msg_connect body;
 		char tail[64];
 		struct msg msg = {.body = &body, .tail = tail};
-		struct request request = {0};
+		struct request request = {.key_fd = -1};
 		const char *text = NULL;
 		int r;
 

@@ -372,6 +372,8 @@ struct wish {
 	size_t psk_len;
 	const char *ca;
 	const struct pins *pins;
+	const struct testing_text *cert; /* its own, and the file with its key */
+	int key;
 	uint32_t deadline_ms, flags, version_min, version_max;
 };
 
@@ -403,6 +405,7 @@ static inline void session_ask(struct program_session *session, const struct wis
 		.ciphers_len = (uint16_t)strlen(want->ciphers ? want->ciphers : ""),
 		.identity_len = (uint16_t)strlen(want->identity ? want->identity : ""),
 		.pin_count = (uint16_t)(want->pins ? want->pins->count : 0),
+		.cert_len = (uint16_t)(want->cert ? want->cert->len : 0),
 	};
 	const struct msg_ca part = {0};
 	char tail[4096];
@@ -422,6 +425,16 @@ static inline void session_ask(struct program_session *session, const struct wis
 				 0);
 	if (want->psk)
 		session_ask_psk(session, want);
+	for (size_t at = 0, part_len; at < connect.cert_len; at += part_len) {
+		part_len = MIN(connect.cert_len - at, (size_t)LIMIT_TAIL);
+		assert_int_equal(program_send(session->fd, CLIENT_MSG_OWN_CERT, &part,
+					      want->cert->data + at, part_len, NULL),
+				 0);
+	}
+	if (want->key)
+		assert_int_equal(program_send(session->fd, CLIENT_MSG_OWN_KEY, &part, NULL, 0,
+					      &want->key),
+				 0);
 	assert_int_equal(
 		program_send(session->fd, CLIENT_MSG_CONNECT, &connect, tail, (size_t)len, NULL),
 		0);

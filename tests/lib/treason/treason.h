@@ -23,6 +23,7 @@
 #define DIALLED	     "dialled"
 #define REFUSED	     "refused"
 #define NO_HOST	     "not taken for a host"
+#define NO_KEY	     "not taken for a key"
 #define CUT	     "cut off"
 #define OVER	     "served no more"
 #define BOUNDED	     "bounded"
