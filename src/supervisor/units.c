@@ -32,7 +32,8 @@ static void note(struct units *units, uint32_t pid, const char *name, size_t len
 		return;
 	row = &units->rows[pid % ROWS];
 	free(row->name);
-	*row = (struct unit_of){ .pid = pid, .name = len > 0 ? strndup(name, len) : NULL };
+	row->pid = pid;
+	row->name = len > 0 ? strndup(name, len) : NULL;
 }
 
 const char *units_find(const struct units *units, const char *pid)
