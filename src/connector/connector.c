@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/ticks.h"
 #include "connector/explain.h"
 
 static struct connector *connector_of(struct chan *supervisor)
@@ -193,6 +194,9 @@ static int prepare(struct child *child)
 {
 	struct connector *connector = calloc(1, sizeof(*connector));
 	int r = connector ? names_prepare(&connector->names) : -ENOMEM;
+
+	if (r == 0)
+		r = ticks_prepare();
 
 	if (r < 0) {
 		free(connector);

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "frontdoor/caller.h"
+#include "base/ticks.h"
 #include "frontdoor/door.h"
 #include "frontdoor/waiting.h"
 
@@ -234,7 +234,7 @@ int badge_hand_over(struct badge *badge, int fd, const struct ucred *peer, const
 	if (msg_send(badge->chan.fd, &internal_messages, MSG_CLIENT, &body, NULL, 0, &fd) < 0)
 		return -EAGAIN;
 	/* The worker may have closed it already. */
-	caller_close(fd);
+	ticks_close(fd);
 	badge->frontdoor->next_id++;
 	handed_add(&badge->handed, body.id);
 	count_clients(badge, 1);

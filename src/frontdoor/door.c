@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/ticks.h"
 #include "frontdoor/caller.h"
 #include "frontdoor/waiting.h"
 
@@ -55,7 +56,7 @@ static void refuse_one(struct frontdoor *frontdoor)
 	if (fd >= 0 && read_peer(fd, &peer) == 0)
 		refuse_for_want_of_files(frontdoor, fd, &peer);
 	else if (fd >= 0)
-		caller_close(fd);
+		ticks_close(fd);
 	keep_reserve(door);
 }
 
@@ -89,7 +90,7 @@ static void on_acceptable(evutil_socket_t listening unused_, short what unused_,
 			return;
 		}
 		if (read_peer(fd, &peer) < 0)
-			caller_close(fd);
+			ticks_close(fd);
 		else if (fd_is_among_last(fd, LIMIT_FRONTDOOR_SPARE_FILES))
 			refuse_for_want_of_files(frontdoor, fd, &peer);
 		else

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/ticks.h"
 #include "frontdoor/badge.h"
 #include "frontdoor/caller.h"
 #include "frontdoor/cgroup.h"
@@ -256,7 +257,7 @@ static void stop(struct child *child)
 
 static int prepare(struct child *child unused_)
 {
-	return caller_prepare();
+	return ticks_prepare();
 }
 
 static int start(struct child *child)

@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/ticks.h"
 #include "keyholder/input.h"
 #include "keyholder/keyholder.h"
 #include "keyholder/sign.h"
@@ -107,7 +108,7 @@ static void forget_job(struct asker *asker, struct job *job)
 	else
 		asker->job_count--;
 	asker->job_bytes -= job->len;
-	fd_close(job->fd);
+	ticks_close(job->fd);
 	free(job);
 }
 

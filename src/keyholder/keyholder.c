@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/ticks.h"
 #include "keys/keyfile.h"
 
 static struct keyholder *keyholder_of(struct chan *supervisor)
@@ -138,7 +139,7 @@ static int prepare(struct child *child)
 	uint8_t seed[16];
 	int r = keyholder ? keyfile_prepare(LIMIT_KEY_MEMORY) : -ENOMEM;
 
-	if (r < 0 || !OPENSSL_init_crypto(init, NULL) || RAND_priv_bytes(seed, sizeof(seed)) != 1) {
+	if (r < 0 || ticks_prepare() < 0 || !OPENSSL_init_crypto(init, NULL) || RAND_priv_bytes(seed, sizeof(seed)) != 1) {
 		free(keyholder);
 		return -ENOMEM;
 	}

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/ticks.h"
 #include "keys/keyfile.h"
 #include "supervisor/journal.h"
 #include "supervisor/supervisor.h"
@@ -179,6 +180,9 @@ int setup_all(struct supervisor *supervisor)
 	if (r < 0)
 		return failure_set(failure, r, "descriptors: %s", strerror(-r));
 	signal(SIGPIPE, SIG_IGN);
+	r = ticks_prepare();
+	if (r < 0)
+		return failure_set(failure, r, "signals: %s", strerror(-r));
 	if (keyfile_prepare(LIMIT_KEY_CHECK_MEMORY) < 0)
 		return failure_set(failure, -ENOMEM, "memory for keys: %s", strerror(ENOMEM));
 	r = become_unprivileged(supervisor, &environment);

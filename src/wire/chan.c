@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/ticks.h"
 
 /* A message that waits for room in the socket. */
 struct chan_packet {
@@ -34,10 +35,39 @@ static void break_now(struct chan *chan, enum msg_rule rule, const char *what)
 	chan->on_gone(chan, rule, what);
 }
 
+/* Of what a worker passes us nothing is to hold us up, see base/ticks.h; the other roles mean well. */
+static bool is_foreign(const struct chan *chan)
+{
+	return chan->ctx.peer == ROLE_WORKER;
+}
+
+static int receive(struct chan *chan, union msg_buffer *buf, struct msg *msg, enum msg_rule *ret_rule)
+{
+	int r;
+
+	if (is_foreign(chan))
+		ticks_begin();
+	r = msg_recv(chan->fd, &chan->ctx, buf, msg, ret_rule);
+	if (is_foreign(chan))
+		ticks_end();
+	return r;
+}
+
+static void close_fds(struct msg *msg, bool foreign)
+{
+	if (msg->fds[0] < 0)
+		return;
+	if (foreign)
+		ticks_begin();
+	msg_close_fds(msg);
+	if (foreign)
+		ticks_end();
+}
+
 /* Returns false when the channel is not there any more, or broke. */
 static bool dispatch_one(struct chan *chan, struct msg *msg)
 {
-	bool destroyed = false, *outer = chan->destroyed;
+	bool destroyed = false, *outer = chan->destroyed, foreign = is_foreign(chan);
 	int r;
 
 	chan->destroyed = &destroyed;
@@ -45,7 +75,7 @@ static bool dispatch_one(struct chan *chan, struct msg *msg)
 		r = chan->handlers[msg->type](chan, msg);
 	else
 		r = chan->on_starved ? chan->on_starved(chan, msg) : -EMFILE;
-	msg_close_fds(msg);
+	close_fds(msg, foreign);
 	if (destroyed) {
 		if (outer)
 			*outer = true;
@@ -57,7 +87,7 @@ static bool dispatch_one(struct chan *chan, struct msg *msg)
 	return r == 0 && !chan->gone;
 }
 
-static void on_readable(evutil_socket_t fd, short what unused_, void *arg)
+static void on_readable(evutil_socket_t fd unused_, short what unused_, void *arg)
 {
 	struct chan *chan = arg;
 	union msg_buffer buf;
@@ -70,7 +100,7 @@ static void on_readable(evutil_socket_t fd, short what unused_, void *arg)
 	for (int i = 0; i < LIMIT_CHAN_BATCH; i++) {
 		enum msg_rule rule = RULE_NONE;
 		struct msg msg;
-		int r = msg_recv(fd, &chan->ctx, &buf, &msg, &rule);
+		int r = receive(chan, &buf, &msg, &rule);
 
 		if (r == -EAGAIN || r == -ENOMEM || r == -ENOBUFS) /* the message is still there */
 			return;
@@ -190,7 +220,10 @@ void chan_deinit(struct chan *chan)
 		STAILQ_REMOVE_HEAD(&chan->queue, next);
 		packet_free(packet);
 	}
-	fd_close(chan->fd);
+	if (is_foreign(chan))
+		ticks_close(chan->fd);
+	else
+		fd_close(chan->fd);
 	*chan = (struct chan){ .fd = -1, .gone = true };
 }
 

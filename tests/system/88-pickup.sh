@@ -316,7 +316,7 @@ unreadable()
 	logs 'old one is kept.*all.pem: Permission denied'
 	cat "$TMP/two.pem" > "$plain/all.pem"
 	chmod 644 "$plain/all.pem"
-	wait_until 5 accepted 61001 "$unknown"
+	wait_until 15 accepted 61001 "$unknown"
 	# Same size, same times as before: it is another one all the same.
 	put "$plain" cert.key "$TMP/second.key"
 	cp "$TMP/second.pem" "$plain/.new"

@@ -2,8 +2,8 @@
  * The frontdoor: quotas, idle workers, workers that are slow, no descriptors left.
  */
 #include "frontdoor_rig.h"
+#include "testing_linger.h"
 
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/epoll.h>
 
@@ -415,35 +415,13 @@ static void waits_instead_of_spinning_when_no_descriptor_is_left(void **state un
 	rig_deinit(&rig);
 }
 
-/* A TCP socket whose close waits: linger is on, and nobody reads what was written to it. */
-static int lingering_socket(int *ret_peer)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET };
-	const struct linger linger = { 1, 20 };
-	cleanup_close_ int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	socklen_t len = sizeof(address);
-	char junk[65536] = { 0 };
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(bind(listening, (struct sockaddr *)&address, len), 0);
-	assert_int_equal(listen(listening, 1), 0);
-	assert_int_equal(getsockname(listening, (struct sockaddr *)&address, &len), 0);
-	connect(fd, (struct sockaddr *)&address, len);
-	*ret_peer = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
-	while (send(fd, junk, sizeof(junk), MSG_NOSIGNAL) > 0)
-		;
-	return fd;
-}
-
 /* The program passes it a COUNT of such sockets and keeps none. */
 static void pass_lingering(int program, int *peers, int count)
 {
 	const struct msg_session session = { 0 };
 
 	for (int i = 0; i < count; i++) {
-		int fd = lingering_socket(&peers[i]);
+		int fd = testing_lingering_socket(&peers[i]);
 
 		assert_int_equal(msg_send(program, &client_messages, CLIENT_MSG_SESSION, &session,
 					  NULL, 0, &fd),
