@@ -133,6 +133,8 @@ prove "case 36: a connector that cannot dial" blind_connector
 blind_supervisor()
 {
 	local stranger=$((OTHER + 1)) before lines
+	# A worker that is idle would have to make room.
+	load kept "$CLIENT" localhost "$PORT" echo 0
 	allow "$(pid_of daemon)" 4
 	insist() { for _ in {1..30}; do traffic_as "$1" localhost "$PORT" echo 1 || true; done; }
 	before=$(now)
@@ -147,6 +149,7 @@ blind_supervisor()
 	rests "a supervisor that cannot start anybody" || { allow "$(pid_of daemon)" 64; return 1; }
 	served "$CLIENT"
 	allow "$(pid_of daemon)" 64
+	ends_well kept
 	stop many KILL
 	wait_until 10 served "$stranger"
 	back

@@ -81,12 +81,24 @@ static inline const char *trap_name(size_t offset)
 	return offset < offsetof(struct control_page, info) ? "text" : "info";
 }
 
+/*
+ * The last bytes of a copy.  memcpy() reads them first, then all in steps of its own that end where it
+ * writes to an aligned address: these may meet the last bytes once more, in the same place.
+ */
+static inline bool trap_is_end(size_t offset)
+{
+	const size_t text = offsetof(struct control_page, info);
+	const size_t info = text + sizeof(struct tlsb_info);
+
+	return offset < text ? offset >= text - 64 : offset >= info - 256;
+}
+
 static inline void trap_note(size_t offset, bool wrote)
 {
 	const char *name = trap_name(offset), *before = trap.accesses ? trap_name(trap.last) : "";
 	size_t len = strlen(trap.said);
 
-	if (offset >= offsetof(struct control_page, text) && !wrote) {
+	if (offset >= offsetof(struct control_page, text) && !wrote && !trap_is_end(offset)) {
 		trap.again |= trap.copied[offset];
 		trap.copied[offset] = true;
 	}
