@@ -34,11 +34,12 @@ int fd_headroom(unsigned count)
 	return enough;
 }
 
-int fd_is_among_last(int fd, unsigned count)
+int fd_is_among_last(int fd, unsigned count, unsigned most)
 {
-	struct rlimit files;
+	struct rlimit files = { .rlim_cur = most };
 
-	return getrlimit(RLIMIT_NOFILE, &files) == 0 && (rlim_t)fd + count >= files.rlim_cur;
+	(void)getrlimit(RLIMIT_NOFILE, &files);
+	return (rlim_t)fd + count >= MIN(files.rlim_cur, (rlim_t)most);
 }
 
 int fd_seqpacket_pair(int ret_pair[2])

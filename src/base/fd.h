@@ -32,11 +32,11 @@ static inline void cleanup_close_p(int *fd)
 int fd_headroom(unsigned count);
 
 /*
- * 1 when FD is among the last COUNT numbers that this process may have.  Descriptors are numbered
- * lowest first, so then few are left.  The limit is asked for each time since an administrator may
- * change it (prlimit(1)).
+ * 1 when FD is among the last COUNT numbers that this process may have: MOST, or fewer if the kernel says
+ * so.  Descriptors are numbered lowest first, so then few are left.  The kernel is asked each time
+ * since an administrator may change its limit (prlimit(1)).
  */
-int fd_is_among_last(int fd, unsigned count);
+int fd_is_among_last(int fd, unsigned count, unsigned most);
 
 /* A connected SOCK_SEQPACKET pair, close-on-exec and non-blocking.  0 or -errno. */
 int fd_seqpacket_pair(int ret_pair[2]);

@@ -128,7 +128,8 @@ static int attempt_start(struct eyeballs *eyeballs, const struct address *addres
 	attempt->fd = socket(address->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (attempt->fd < 0)
 		r = -errno;
-	else if (fd_is_among_last(attempt->fd, LIMIT_CONNECTOR_SPARE_FILES))
+	else if (fd_is_among_last(attempt->fd, LIMIT_CONNECTOR_SPARE_FILES,
+				  LIMIT_CONNECTOR_FILES))
 		r = -EMFILE;
 	if (r == 0) {
 		set_options(attempt->fd);

@@ -91,7 +91,7 @@ static void on_acceptable(evutil_socket_t listening unused_, short what unused_,
 		}
 		if (read_peer(fd, &peer) < 0)
 			ticks_close(fd);
-		else if (fd_is_among_last(fd, LIMIT_FRONTDOOR_SPARE_FILES))
+		else if (fd_is_among_last(fd, LIMIT_FRONTDOOR_SPARE_FILES, LIMIT_FRONTDOOR_FILES))
 			refuse_for_want_of_files(frontdoor, fd, &peer);
 		else
 			waiting_admit(frontdoor, fd, &peer);

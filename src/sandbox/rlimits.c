@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "ring/channel.h"
 #include "sandbox/steps.h"
 #include "wire/limits.h"
@@ -30,14 +31,18 @@ static rlim_t file_bytes(enum role role)
 static rlim_t open_files(enum role role)
 {
 	static const rlim_t files[] = {
-		[ROLE_SUPERVISOR] = LIMIT_SUPERVISOR_FILES,
-		[ROLE_FRONTDOOR] = LIMIT_FRONTDOOR_FILES,
-		[ROLE_CONNECTOR] = LIMIT_CONNECTOR_FILES,
+		[ROLE_SUPERVISOR] = LIMIT_PASSING_FILES,
+		[ROLE_FRONTDOOR] = LIMIT_PASSING_FILES,
+		[ROLE_CONNECTOR] = LIMIT_PASSING_FILES,
 		[ROLE_KEYHOLDER] = LIMIT_KEYHOLDER_FILES,
 		[ROLE_WORKER] = LIMIT_WORKER_FILES,
 	};
+	struct rlimit limit;
 
 	_Static_assert(sizeof(files) / sizeof(files[0]) == ROLE_COUNT, "a row for each role");
+	/* Less than the roles that pass descriptors get, also where those get less than they want. */
+	if (role == ROLE_WORKER && getrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return MIN(files[role], limit.rlim_max - limit.rlim_max / 4);
 	return files[role];
 }
 
@@ -63,12 +68,10 @@ static int logs_to_file(enum role role)
 
 int rlimits_lower(enum role role, enum sandbox_mode mode)
 {
-	/* Children are started with the supervisor's hard limits, and have to get below them. */
-	rlim_t most = role == ROLE_SUPERVISOR ? open_files(ROLE_WORKER) : open_files(role);
 	int r = lower(RLIMIT_CORE, 0, 0);
 
 	if (r == 0)
-		r = lower(RLIMIT_NOFILE, open_files(role), most);
+		r = lower(RLIMIT_NOFILE, open_files(role), open_files(role));
 	if (mode == SANDBOX_OFF)
 		return r;
 	/* A library that warns on standard error, maybe a file, shall get an error and not die. */
@@ -82,10 +85,11 @@ int rlimits_lower(enum role role, enum sandbox_mode mode)
 	return r;
 }
 
-_Static_assert(LIMIT_WORKER_FILES >= LIMIT_SUPERVISOR_FILES &&
-		       LIMIT_WORKER_FILES >= LIMIT_FRONTDOOR_FILES &&
-		       LIMIT_WORKER_FILES >= LIMIT_CONNECTOR_FILES &&
-		       LIMIT_WORKER_FILES >= LIMIT_KEYHOLDER_FILES,
-	       "the worker's limit on descriptors is the highest");
+_Static_assert(LIMIT_PASSING_FILES >= LIMIT_SUPERVISOR_FILES &&
+		       LIMIT_PASSING_FILES >= LIMIT_FRONTDOOR_FILES &&
+		       LIMIT_PASSING_FILES >= LIMIT_CONNECTOR_FILES &&
+		       LIMIT_PASSING_FILES >= LIMIT_KEYHOLDER_FILES,
+	       "children are started with the supervisor's limits, and have to get below them");
+_Static_assert(LIMIT_PASSING_FILES > LIMIT_WORKER_FILES, "see worker/unread.h");
 _Static_assert(LIMIT_TRUST_BYTES >= LIMIT_HOSTS_BYTES && LIMIT_TRUST_BYTES >= LIMIT_RESOLV_BYTES,
 	       "the supervisor makes no file larger than a trust index");

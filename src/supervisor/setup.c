@@ -75,11 +75,11 @@ static void warn_of_few_files(void)
 	struct rlimit files;
 	char text[LIMIT_TEXT + 1];
 
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_max >= LIMIT_WORKER_FILES)
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_max >= LIMIT_PASSING_FILES)
 		return;
 	snprintf(text, sizeof(text),
 		 "only %lu descriptors are allowed, and not %d: users may have fewer sessions and clients",
-		 (unsigned long)files.rlim_max, LIMIT_WORKER_FILES);
+		 (unsigned long)files.rlim_max, LIMIT_PASSING_FILES);
 	log_pairs(LOG_L_WARNING, text, NULL, 0);
 }
 

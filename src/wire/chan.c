@@ -202,12 +202,11 @@ int chan_init(struct chan *chan, struct event_base *base, int fd, const struct m
 	return 0;
 }
 
-void chan_deinit(struct chan *chan)
+int chan_detach(struct chan *chan)
 {
 	struct chan_packet *packet;
+	int fd = chan->fd;
 
-	if (!chan->owner && !chan->readable)
-		return;
 	if (chan->destroyed)
 		*chan->destroyed = true;
 	if (chan->readable)
@@ -220,11 +219,20 @@ void chan_deinit(struct chan *chan)
 		STAILQ_REMOVE_HEAD(&chan->queue, next);
 		packet_free(packet);
 	}
-	if (is_foreign(chan))
-		ticks_close(chan->fd);
-	else
-		fd_close(chan->fd);
 	*chan = (struct chan){ .fd = -1, .gone = true };
+	return fd;
+}
+
+void chan_deinit(struct chan *chan)
+{
+	bool foreign = is_foreign(chan);
+
+	if (!chan->owner && !chan->readable)
+		return;
+	if (foreign)
+		ticks_close(chan_detach(chan));
+	else
+		fd_close(chan_detach(chan));
 }
 
 static int enqueue(struct chan *chan, uint32_t type, const void *body, const void *tail,

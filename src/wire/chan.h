@@ -57,6 +57,9 @@ int chan_init(struct chan *chan, struct event_base *base, int fd, const struct m
 /* Close and forget; what is queued is lost.  A channel that is all zero, or deinit'ed, is fine. */
 void chan_deinit(struct chan *chan);
 
+/* The same, but the socket is the caller's now. */
+int chan_detach(struct chan *chan);
+
 /*
  * Send, or queue.  FDS (as many as the row says) are consumed in every case.  0, or -EPIPE when the
  * channel has gone or just broke: on_gone is then called from the event loop, not from here.

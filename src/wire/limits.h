@@ -18,6 +18,13 @@
  */
 #define LIMIT_RING_BYTES_PER_UID (1024u * 1024 * 1024)
 
+/*
+ * Channels on their way to programs of one user that have not picked them up: see worker/unread.h.
+ * LIMIT_WORKERS times that is below what a worker may have on the way.  A program that looks at its
+ * sessions does so within a turn of its loop, and more follow.
+ */
+#define LIMIT_UNREAD 32
+
 /* Bytes of CA certificates that one session brings along, as the program handed them over. */
 #define LIMIT_CA_BYTES (1024u * 1024)
 
@@ -54,8 +61,14 @@
  */
 #define LIMIT_CLIENTS_QUEUED 128
 
-/* Descriptors: two for a session, one for a client, a few of its own. */
-#define LIMIT_WORKER_FILES    (2 * LIMIT_SESSIONS_PER_UID + LIMIT_CLIENTS_PER_UID * 2 + 64)
+/* Descriptors: two for a session, one for a client, ends of sessions (worker/unread.h), a few of its own. */
+#define LIMIT_WORKER_FILES (2 * LIMIT_SESSIONS_PER_UID + LIMIT_CLIENTS_PER_UID * 2 + LIMIT_UNREAD + 64)
+/*
+ * RLIMIT_NOFILE of the roles that pass descriptors to others, if we may have so much: above what workers
+ * may have on the way, or one of those that was taken over could keep them from it (worker/unread.h).  How
+ * many they have themselves is bound by what follows.
+ */
+#define LIMIT_PASSING_FILES 65536
 #define LIMIT_FRONTDOOR_FILES (LIMIT_CLIENTS_WAITING + LIMIT_WORKERS + 64)
 /* Clients are refused before the frontdoor's last ones go: they are for its workers' channels. */
 #define LIMIT_FRONTDOOR_SPARE_FILES 16

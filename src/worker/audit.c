@@ -12,6 +12,7 @@ static const char *step_of(const struct session *session, uint32_t code)
 	switch (session->stage) {
 	case STAGE_SETUP:
 	case STAGE_LENDING:
+	case STAGE_IN_LINE:
 		return "request";
 	case STAGE_DIALLING:
 		if (code == TLSB_E_POLICY || code == TLSB_E_QUOTA)

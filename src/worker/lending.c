@@ -12,6 +12,7 @@
 #include "tlsbroker.h"
 #include "worker/session.h"
 #include "worker/state.h"
+#include "worker/unread.h"
 
 struct lending {
 	struct session *session;
@@ -143,7 +144,6 @@ static void go_on(struct session *session, const struct msg *msg)
 {
 	const struct msg_key_lent *body = msg->body;
 	struct request *request = session->request;
-	uint64_t took = clock_ms() - session->lending->began_ms;
 	int r = make_identity(session, msg);
 
 	if (r == -EINVAL) {
@@ -156,9 +156,8 @@ static void go_on(struct session *session, const struct msg *msg)
 		return;
 	}
 	memcpy(request->key_digest, body->digest, sizeof(request->key_digest));
-	/* What it has waited is gone from its time. */
-	request->deadline_ms -= (uint32_t)MIN(took, (uint64_t)request->deadline_ms);
-	session_begin(session);
+	session_waited(session, session->lending->began_ms);
+	unread_begin(session);
 }
 
 static struct session *asked_for(struct worker *worker, uint64_t id)

@@ -4,6 +4,7 @@
 
 #include "worker/pump.h"
 #include "worker/session.h"
+#include "worker/unread.h"
 
 /* Send what is left, then end our half of the connection. */
 static enum pump send_rest(struct session *session)
@@ -67,7 +68,7 @@ static void linger(struct session *session, bool clean)
 	}
 	LIST_REMOVE(session, in_client);
 	session->client = NULL;
-	chan_deinit(&session->chan);
+	unread_hang_up(session);
 	session->stage = STAGE_LINGER;
 	session->clean = clean;
 	linger_pump(session);

@@ -18,6 +18,7 @@
 #include "worker/lending.h"
 #include "worker/signing.h"
 #include "worker/state.h"
+#include "worker/unread.h"
 #include "worker/verdict.h"
 
 /* ---- the end ---- */
@@ -51,7 +52,7 @@ static void session_free(struct session *session)
 	counters_add(worker->child->counters, COUNTER_sessions, -1);
 	counters_add(worker->child->counters, COUNTER_ring_bytes, -2 * (int64_t)session->capacity);
 	channel_deinit(&session->channel);
-	chan_deinit(&session->chan);
+	unread_hang_up(session);
 	free(session->facts);
 	free(session->refusal);
 	free(session->server);
@@ -152,6 +153,11 @@ static void on_timer(evutil_socket_t fd unused_, short what unused_, void *arg)
 	case STAGE_LENDING:
 		session_end(session, TLSB_E_TIMEOUT,
 			    "too many other handshakes with private keys of this user's programs");
+		break;
+	case STAGE_IN_LINE:
+		session_end(session, TLSB_E_TIMEOUT,
+			    "this user's programs do not look at %d sessions that they have opened",
+			    LIMIT_UNREAD);
 		break;
 	default:
 		session_end(session, TLSB_E_TIMEOUT, "no %s with %s within %u ms",

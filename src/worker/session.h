@@ -3,6 +3,7 @@
  *
  *   SETUP      its socket is here; certificates may come, then CONNECT   setup.c
  *   LENDING    the keyholder reads the private key that it brought   lending.c
+ *   IN_LINE    for a place among the channels that programs have not picked up   unread.c
  *   DIALLING   the connector looks up and connects                   setup.c
  *   HANDSHAKE  TLS runs on the connected socket                      handshake.c
  *   OPEN       verified; bytes flow between rings and TLS            flow.c, pump.c
@@ -39,11 +40,20 @@ struct checks {
 	enum check pins, crl, ocsp;
 };
 
-enum stage { STAGE_SETUP, STAGE_LENDING, STAGE_DIALLING, STAGE_HANDSHAKE, STAGE_OPEN, STAGE_LINGER };
+enum stage {
+	STAGE_SETUP,
+	STAGE_LENDING,
+	STAGE_IN_LINE,
+	STAGE_DIALLING,
+	STAGE_HANDSHAKE,
+	STAGE_OPEN,
+	STAGE_LINGER,
+};
 
 struct session {
 	LIST_ENTRY(session) in_worker;
 	LIST_ENTRY(session) in_client;
+	TAILQ_ENTRY(session) in_line;
 	struct worker *worker;
 	struct client *client; /* NULL in LINGER */
 	struct chan chan;      /* the session's own socket; all zero in LINGER */
@@ -51,6 +61,7 @@ struct session {
 	uint64_t id;     /* for DIAL */
 	uint64_t number; /* for the log */
 	uint32_t client_pid;
+	uint64_t in_line_ms; /* since when */
 	uint64_t born_ms, moved_ms; /* MOVED: when data last came or went; or it was opened */
 	char *server; /* "host:port", for log and status */
 	char *address; /* the same as it was dialled, or NULL */
@@ -148,6 +159,9 @@ chan_handler session_on_starved;
 
 /* All that it needs is there: make its TLS, and dial.  May end the session. */
 void session_begin(struct session *session);
+
+/* Nothing was done for it since then: that is gone from its time. */
+void session_waited(struct session *session, uint64_t since_ms);
 
 /* What it asks for cannot be: R and TEXT as of request_parse().  Ends the session. */
 void session_refuse(struct session *session, int r, const char *text);

@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "worker/lending.h"
 #include "worker/session.h"
 #include "worker/signing.h"
 #include "worker/state.h"
+#include "worker/unread.h"
 
 /* The next bytes of certificates.  May end the session. */
 static void take_part(struct session *session, char **all, uint32_t *len, const struct msg *msg)
@@ -98,6 +100,7 @@ static int open_channel(struct session *session)
 		return -ENOMEM;
 	}
 	r = chan_send(&session->chan, CLIENT_MSG_OPENED, &opened, NULL, 0, &fd);
+	unread_add(session);
 	return r == -EPIPE ? 0 : r; /* the program has gone: that is read from its socket next */
 }
 
@@ -141,8 +144,15 @@ int session_on_connect(struct chan *chan, struct msg *msg)
 	else if (request->cert_len > 0)
 		lending_begin(session);
 	else
-		session_begin(session);
+		unread_begin(session);
 	return 0;
+}
+
+void session_waited(struct session *session, uint64_t since_ms)
+{
+	uint32_t *left = &session->request->deadline_ms;
+
+	*left -= (uint32_t)MIN(clock_ms() - since_ms, (uint64_t)*left);
 }
 
 void session_begin(struct session *session)

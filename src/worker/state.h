@@ -13,6 +13,7 @@
 #include "worker/quota.h"
 #include "worker/signing.h"
 #include "worker/tls.h"
+#include "worker/unread.h"
 
 struct client;
 struct fibre;
@@ -28,6 +29,7 @@ struct worker {
 	struct psks psks_coming;
 	struct quota quota;
 	struct ages ages;
+	struct unread unread;
 	struct slots sessions; /* by the id that DIAL carries */
 	LIST_HEAD(, client) clients;
 	LIST_HEAD(, session) all_sessions;

@@ -14,6 +14,7 @@
  *   resume.c    resumption cache                   quota.c    what one user may hold
  *   signing.c   handshakes that show an identity    lending.c  one that the program has brought
  *   audit.c     the record that every session leaves    listing.c  for "sessions" and "kill"
+ *   unread.c    channels on their way to programs, and sessions that wait for a place among them
  *   ages.c      how long sessions may be idle, and last
  */
 #ifndef TLSB_WORKER_WORKER_H

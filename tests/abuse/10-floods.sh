@@ -32,6 +32,7 @@ floods()
 		bells     8    1   20 case 25: bells without an end on eight sessions
 		churn     8    1  500 connections that are closed at once
 		sessions  4 1000  200 thousands of sessions that are dropped at once
+		unread    4 1000  100 case 5: thousands of sessions that nobody looks at
 		dials     4  500  500 thousands of sessions with an address that is dead
 		status    4  200    5 questions what eight hundred sessions do
 	END
@@ -210,8 +211,9 @@ nobody_is_hurt()
 # ---- the broker ----
 
 # What stays are tables that have grown to their maximum, libevent's and those of sessions and dials,
-# and the flooder's resumption cache: some megabytes where thousands of sessions took a hundred.
-MORE_KB=12288
+# and the flooder's resumption cache.  libevent's have an entry for each descriptor that there was at once,
+# and each entry keeps the page in which it is: 4 KiB for each of four thousand sessions.
+MORE_KB=20480
 
 # back BEFORE AFTER: the descriptors and processes of before, and not much more memory.
 back()

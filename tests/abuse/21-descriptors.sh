@@ -26,6 +26,26 @@ holds()
 	[ "$(count_fds "$1")" -le "$2" ]
 }
 
+# files PID: how many it may have.
+files()
+{
+	as_uid "$DAEMON" prlimit --pid "$1" --nofile --raw --noheadings --output HARD
+}
+
+# The kernel counts what waits in sockets by user, and all of them are one; whoever is allowed less than
+# that cannot send any.  10-floods has the programs that leave them waiting.
+may_pass()
+{
+	needs_root
+	local role worker
+	expect 0 traffic_as "$CLIENT" localhost "$PORT" echo 1
+	worker=$(files "$(worker_pid "$CLIENT")")
+	for role in "$(pid_of daemon)" "$(role_pid frontdoor)" "$(role_pid connector)"; do
+		[ "$(files "$role")" -gt "$worker" ]
+	done
+}
+prove "case 5: no worker can leave so many on their way that other roles cannot pass any" may_pass
+
 flooded()
 {
 	needs_root

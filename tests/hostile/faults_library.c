@@ -450,7 +450,8 @@ static bool is_quiet(struct bench *bench)
 {
 	struct worker *worker = rig_worker(&bench->rig);
 
-	return worker->quota.sessions == 0 && worker->client_count == 0;
+	return worker->quota.sessions == 0 && worker->client_count == 0 &&
+	       rig_keeps_nothing(&bench->rig);
 }
 
 static void run(void *arg)

@@ -398,7 +398,8 @@ static bool only_bystander_left(struct bench *bench)
 {
 	struct worker *worker = rig_worker(&bench->rig);
 
-	return worker->quota.sessions == 1 && worker->client_count == 1;
+	return worker->quota.sessions == 1 && worker->client_count == 1 &&
+	       rig_keeps_nothing(&bench->rig);
 }
 
 /* A channel that broke is made anew: by the supervisor, when the frontdoor asks for it. */

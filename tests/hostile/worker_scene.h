@@ -66,6 +66,7 @@ static inline void expect_unharmed(struct scene *scene)
 	assert_false(scene->good.program.refused || scene->host.refused);
 	session_listen(&scene->good.session);
 	assert_false(scene->good.session.hung);
+	RIG_UNTIL(rig, rig_keeps_nothing(rig));
 	assert_int_equal(testing_count_fds(), scene->fds);
 	witness_expect(&scene->log, &scene->expected);
 	assert_int_equal(rig_count(rig, COUNTER_violations), witness_count(&scene->expected));

@@ -8,6 +8,7 @@
  *   fds       250 descriptors in each message
  *   churn     connections that are closed again at once, some with a hello
  *   sessions  N sessions on each connection, every other one to P; then all are dropped
+ *   unread    N sessions with P on each connection, of which nothing is ever read; they stay
  *   dials     N sessions on each connection to 192.0.2.7, which does not answer; then all are dropped
  *   bells     a session with P, and bells without an end
  *   status    N sessions, and questions what they do, the answers of which are read slowly
@@ -153,15 +154,13 @@ static void flood_churn(struct flood *flood)
 	}
 }
 
-/* COUNT sessions on one connection, of which one in EACH asks for HOST, at once dropped. */
-static void burst(struct flood *flood, unsigned each, const char *host, uint16_t port)
+/* COUNT sessions on one connection, of which one in EACH asks for HOST. */
+static void ask_for_many(struct flood *flood, int main_fd, int *fds, unsigned each, const char *host,
+			 uint16_t port)
 {
 	union message message;
 	size_t len = connect_message(&message, host, port);
-	int main_fd = hello(flood->socket), *fds = calloc(flood->count, sizeof(*fds));
 
-	if (!fds)
-		abort();
 	for (unsigned i = 0; i < flood->count; i++) {
 		struct pollfd room = { .fd = main_fd, .events = POLLOUT };
 
@@ -171,6 +170,23 @@ static void burst(struct flood *flood, unsigned each, const char *host, uint16_t
 			send_raw(fds[i], message.bytes, len, NULL, 0);
 		atomic_fetch_add(&flood->tally->attacks, 1);
 	}
+}
+
+static int *make_fds(const struct flood *flood)
+{
+	int *fds = calloc(flood->count, sizeof(*fds));
+
+	if (!fds)
+		abort();
+	return fds;
+}
+
+/* The same, at once dropped. */
+static void burst(struct flood *flood, unsigned each, const char *host, uint16_t port)
+{
+	int main_fd = hello(flood->socket), *fds = make_fds(flood);
+
+	ask_for_many(flood, main_fd, fds, each, host, port);
 	for (unsigned i = 0; i < flood->count; i++) {
 		over(flood, fds[i]);
 		close(fds[i]);
@@ -183,6 +199,13 @@ static void flood_sessions(struct flood *flood)
 {
 	for (;;)
 		burst(flood, 2, "localhost", flood->port);
+}
+
+static void flood_unread(struct flood *flood)
+{
+	ask_for_many(flood, hello(flood->socket), make_fds(flood), 1, "localhost", flood->port);
+	for (;;)
+		pause(); /* the sessions, and what waits in them, are there as long as this process */
 }
 
 static void flood_dials(struct flood *flood)
@@ -253,7 +276,7 @@ static const struct {
 } ways[] = {
 	{ "idle", flood_idle },   { "half", flood_half },         { "fds", flood_fds },
 	{ "churn", flood_churn }, { "sessions", flood_sessions }, { "dials", flood_dials },
-	{ "bells", flood_bells }, { "status", flood_status },
+	{ "bells", flood_bells }, { "status", flood_status },     { "unread", flood_unread },
 };
 
 static void run(struct flood *flood, void (*way)(struct flood *flood), const sigset_t *signals)

@@ -7,20 +7,15 @@ few_are_said()
 {
 	DAEMON_PREFIX=(prlimit --nofile=1000:1000)
 	start_daemon
-	logs "WARNING supervisor.*only 1000 descriptors are allowed, and not $(worker_files): users"
+	logs "WARNING supervisor.*only 1000 descriptors are allowed, and not $(limit PASSING_FILES): users"
 	stop_daemon
 }
 
-# LIMIT_WORKER_FILES, as limits.h reckons it.
-worker_files()
-{
-	echo $((2 * $(limit SESSIONS_PER_UID) + 2 * $(limit CLIENTS_PER_UID) + 64))
-}
 prove "few descriptors are a warning at the start" few_are_said
 
 enough_are_not()
 {
-	[ "$(prlimit --raw --noheadings --nofile --output HARD)" -ge "$(worker_files)" ] ||
+	[ "$(prlimit --raw --noheadings --nofile --output HARD)" -ge "$(limit PASSING_FILES)" ] ||
 		skip "this machine does not allow enough"
 	DAEMON_PREFIX=()
 	start_daemon

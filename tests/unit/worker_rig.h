@@ -131,6 +131,20 @@ static inline void rig_run_for(struct rig *rig, unsigned ms)
 		assert_true(there_);                                                               \
 	} while (0)
 
+/* Whether the worker has no socket left of sessions that are over (worker/unread.h).  It looks sooner. */
+static inline bool rig_keeps_nothing(struct rig *rig)
+{
+	struct unread *unread = &rig_worker(rig)->unread;
+
+	event_active(unread->look, EV_TIMEOUT, 0);
+	rig_turn(rig);
+	for (unsigned i = 0; i < unread->count; i++) {
+		if (!unread->parcels[i].session)
+			return false;
+	}
+	return true;
+}
+
 /* ---- as the other roles ---- */
 
 /* As the supervisor.  FDS, as many as the row says, are consumed. */
