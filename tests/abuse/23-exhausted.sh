@@ -30,7 +30,7 @@ ticks()
 	done | awk '{ sum += $14 + $15 } END { print sum }'
 }
 
-# rests: over MS milliseconds less than 5 % of a processor, and of each kind one line a second.
+# rests WHO: over MS milliseconds less than 5 % of a processor, and of each kind one line a second.
 rests()
 {
 	local spent lines began took
@@ -46,6 +46,12 @@ rests()
 		"$(awk '{ n += $1 } END { print n + 0 }' "$TMP/lines") lines in $took ms" | tee -a "$TMP/figures"
 	[ $((spent * 1000)) -lt $((took * 5)) ]
 	[ "$(awk 'NR == 1 { print $1 } END { if (!NR) print 0 }' "$TMP/lines")" -le $((took / 1000 + 1)) ]
+}
+
+# comes_to_rest WHO: what was asked for before that may still be answered.
+comes_to_rest()
+{
+	wait_until 25 rests "$1"
 }
 
 nobody_died()
@@ -70,8 +76,7 @@ full_worker()
 {
 	background many "$CLIENT" traffic --socket "$SOCKET" --sessions 100 localhost "$PORT" raw silent
 	wait_until 20 says many '^failed .* errno=EMFILE'
-	quiet() { rests "a full worker"; }
-	wait_until 20 quiet
+	comes_to_rest "a full worker"
 	equal "$(grep '^failed' "$TMP/many.out" | grep -vc ' errno=EMFILE ' || true)" 0
 	stop many KILL
 	back
@@ -87,7 +92,7 @@ full_frontdoor()
 	kill -STOP "$worker"
 	background many "$CLIENT" rude --socket "$SOCKET" --count 300 quiet
 	wait_until 20 says many '^connected' || { kill -CONT "$worker"; return 1; }
-	rests "a full frontdoor" || { kill -CONT "$worker"; return 1; }
+	comes_to_rest "a full frontdoor" || { kill -CONT "$worker"; return 1; }
 	kill -CONT "$worker"
 	stop many KILL
 	back
@@ -108,7 +113,7 @@ blind_frontdoor()
 	allow "$frontdoor" 4
 	background many "$CLIENT" rude --socket "$SOCKET" --count 100 quiet
 	wait_until 20 says many '^connected'
-	rests "a frontdoor that cannot accept" || { allow "$frontdoor" 64; return 1; }
+	comes_to_rest "a frontdoor that cannot accept" || { allow "$frontdoor" 64; return 1; }
 	allow "$frontdoor" 64
 	stop many KILL
 	back
@@ -122,7 +127,7 @@ blind_connector()
 	allow "$connector" 4
 	background many "$CLIENT" traffic --socket "$SOCKET" --sessions 20 localhost "$PORT" raw silent
 	wait_until 20 says many '^failed .* errno=EMFILE'
-	rests "a connector that cannot dial" || { allow "$connector" 64; return 1; }
+	comes_to_rest "a connector that cannot dial" || { allow "$connector" 64; return 1; }
 	allow "$connector" 64
 	stop many KILL
 	back
@@ -146,7 +151,7 @@ blind_supervisor()
 	[ "$lines" -le $((2 * (($(now) - before) / 1000 + 1))) ] # that, and of the spare
 	background many "$stranger" rude --socket "$SOCKET" --count 20 quiet
 	wait_until 20 says many '^connected'
-	rests "a supervisor that cannot start anybody" || { allow "$(pid_of daemon)" 64; return 1; }
+	comes_to_rest "a supervisor that cannot start anybody" || { allow "$(pid_of daemon)" 64; return 1; }
 	served "$CLIENT"
 	allow "$(pid_of daemon)" 64
 	ends_well kept
