@@ -57,29 +57,18 @@ write_conf <<-END
 END
 start_daemon --config "$conf"
 
-connects()
-{
-	local uid=$1 port=$2
-	shift 2
-	as_uid "$uid" tlsbroker-cli connect --socket "$SOCKET" --eof-wait 0 -v "$@" \
-		"localhost:$port" 2> "$TMP/told" < /dev/null
-}
-
-# refused UID PORT WORDS [flags...]
+# refused UID PORT WORDS [flags...]: because of the server's certificate.
 refused()
 {
-	local uid=$1 port=$2 words=$3
-	shift 3
-	expect 4 connects "$uid" "$port" "$@"
-	grep -F "$words" "$TMP/told"
+	is_refused "$1" "$2" 4 "${@:3}"
 }
 
 whole()
 {
-	connects 61001 "$good"
-	connects 61001 "$other"
-	connects 61001 "$good" --ca "$PKI/root.pem"
-	connects 61003 "$good"
+	connects_as 61001 "$good"
+	connects_as 61001 "$other"
+	connects_as 61001 "$good" --ca "$PKI/root.pem"
+	connects_as 61003 "$good"
 	logs 'uid=61001 event=session .*outcome=ok crl=ok bytes_read'
 	logs 'uid=61003 event=session .*outcome=ok bytes_read'
 }
@@ -95,7 +84,7 @@ prove "one CA without a list: refused, also with a CA of the program's own" part
 
 revoked()
 {
-	connects 61001 "$good"
+	connects_as 61001 "$good"
 	load kept 61001 localhost "$other_echoes" echo 0
 	load lost 61001 localhost "$echoes" echo 0
 	revoke intermediate good
@@ -104,9 +93,9 @@ revoked()
 	reload 'trust bundle'
 	refused 61001 "$good" 'was revoked'
 	logs 'uid=61001 event=session .*outcome=CERT_REVOKED step=verify crl=revoked '
-	connects 61001 "$other"
-	connects 61001 "$good" --insecure
-	connects 61003 "$good"
+	connects_as 61001 "$other"
+	connects_as 61001 "$good" --insecure
+	connects_as 61003 "$good"
 	equal "$(exit_status lost 10)" 1
 	says lost "errno=EACCES .*text=crl: the server's certificate was revoked"
 	lives kept
@@ -123,7 +112,7 @@ authority()
 	refused 61001 "$other" 'was revoked'
 	cat "$TMP/root.crl" "$TMP/intermediate.crl" > "$TMP/all.crl"
 	reload 'trust bundle'
-	connects 61001 "$other"
+	connects_as 61001 "$other"
 }
 prove "a CA that is on the list of its own: refused" authority
 
@@ -158,7 +147,7 @@ der()
 	openssl crl -in "$TMP/root.crl" -outform DER -out "$TMP/part.crl"
 	reload 'revocation lists: 1, 0 unusable'
 	refused 61002 "$good" 'there is no revocation list of its CA'
-	connects 61001 "$other"
+	connects_as 61001 "$other"
 }
 prove "one list in DER is read" der
 
@@ -173,7 +162,7 @@ unusable()
 	: > "$TMP/part.crl"
 	reload 'old configuration is kept'
 	logs 'crl: .*part.crl: there is no usable revocation list in it'
-	connects 61001 "$other"
+	connects_as 61001 "$other"
 }
 prove "a file without a list is an error, and all of the old is kept" unusable
 

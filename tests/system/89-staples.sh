@@ -113,21 +113,10 @@ write_conf <<-END
 END
 start_daemon --config "$conf"
 
-connects()
-{
-	local uid=$1 port=$2
-	shift 2
-	as_uid "$uid" tlsbroker-cli connect --socket "$SOCKET" --eof-wait 0 -v "$@" \
-		"localhost:$port" 2> "$TMP/told" < /dev/null
-}
-
-# refused UID PORT WORDS [flags...]
+# refused UID PORT WORDS [flags...]: because of the server's certificate.
 refused()
 {
-	local uid=$1 port=$2 words=$3
-	shift 3
-	expect 4 connects "$uid" "$port" "$@"
-	grep -F "$words" "$TMP/told"
+	is_refused "$1" "$2" 4 "${@:3}"
 }
 
 # recorded UID REGEX: before long there is such an audit record of this user's.
@@ -145,13 +134,13 @@ both()
 
 good()
 {
-	both connects 61001
+	both connects_as 61001
 	cp "$TMP/delegate.der" "$TMP/sent.der"
-	both connects 61001
-	both connects 61001 --ca "$PKI/root.pem"
+	both connects_as 61001
+	both connects_as 61001 --ca "$PKI/root.pem"
 	DIGEST=-sha256 respond "$TMP/sent.der" "$PKI/good.crt" "$issuer" -resp_key_id
-	both connects 61001
-	both connects 61002
+	both connects_as 61001
+	both connects_as 61002
 	recorded 61001 'resumed=0 outcome=ok ocsp=good'
 	deny says daemon 'uid=61002 .*ocsp='
 }
@@ -160,8 +149,8 @@ prove "a good response, by the issuer or by whom it has authorized: accepted" go
 missing()
 {
 	refused 61001 "$bare" 'sent no OCSP response'
-	connects 61001 "$bare" --insecure
-	connects 61002 "$bare"
+	connects_as 61001 "$bare" --insecure
+	connects_as 61002 "$bare"
 	recorded 61001 'outcome=CERT_REVOCATION step=verify ocsp=failed'
 }
 prove "none: refused, unless nothing is verified, and where nobody demands it" missing
@@ -186,7 +175,7 @@ garbage()
 	odd 'OCSP response cannot be read'
 	: > "$TMP/any.der"
 	for port in "$any" "$any12"; do
-		expect 5 connects 61001 "$port"
+		expect 5 connects_as 61001 "$port"
 		grep 'is empty where it may not be' "$TMP/told"
 	done
 	cp "$TMP/good.der" "$TMP/any.der"
@@ -202,8 +191,8 @@ huge()
 	refused 61001 "$any12" 'OCSP response is too long' --no-resume
 	# More than a handshake may have, whoever demands what.
 	head -c 30000 /dev/urandom > "$TMP/any.der"
-	expect 5 connects 61001 "$any" --no-resume
-	expect 5 connects 61002 "$any12" --no-resume
+	expect 5 connects_as 61001 "$any" --no-resume
+	expect 5 connects_as 61002 "$any12" --no-resume
 	grep 'is too long' "$TMP/told"
 }
 prove "a huge one: refused" huge
@@ -267,7 +256,7 @@ status_of_it()
 	recorded 61001 'outcome=CERT_REVOKED step=verify ocsp=revoked'
 	cp "$TMP/kept.txt" "$TMP/intermediate.txt"
 	cp "$TMP/good.der" "$TMP/sent.der"
-	both connects 61001
+	both connects_as 61001
 }
 prove "one that says that the certificate is unknown, or revoked: refused" status_of_it
 
@@ -276,16 +265,16 @@ demanding()
 	PKI=$TMP start_openssl demanding demanding
 	refused 61002 "$PORT" 'which the certificate itself demands'
 	PKI=$TMP start_openssl demanding demanding -status_file "$TMP/demanding.der"
-	connects 61002 "$PORT"
-	connects 61001 "$PORT"
+	connects_as 61002 "$PORT"
+	connects_as 61001 "$PORT"
 }
 prove "a certificate that demands one itself: without, refused, whatever the badge says" demanding
 
 gnutls()
 {
 	start_gnutls gnutls good --ocsp-response "$TMP/delegate.der"
-	connects 61001 "$PORT"
-	connects 61001 "$PORT" --no-resume
+	connects_as 61001 "$PORT"
+	connects_as 61001 "$PORT" --no-resume
 	start_gnutls gnutls good
 	refused 61001 "$PORT" 'sent no OCSP response'
 	start_gnutls gnutls good-rsa --ocsp-response "$TMP/good.der" --ignore-ocsp-response-errors
@@ -328,16 +317,16 @@ resumed()
 	for name in peer peer12; do
 		respond "$TMP/sent.der" "$PKI/good.crt" "$issuer"
 		[ $name = peer ] && PORT=$new || PORT=$old
-		connects 61001 "$PORT"
-		connects 61001 "$PORT"
+		connects_as 61001 "$PORT"
+		connects_as 61001 "$PORT"
 		is_resumed yes
 		recorded 61001 "server=localhost:$PORT .*resumed=1 outcome=ok ocsp=good"
 	done
 	# Nine days and some minutes ago, for nine days: within what clocks may differ, and not to be kept.
 	at -9 respond "$TMP/sent.der" "$PKI/good.crt" "$issuer"
 	reload
-	connects 61001 "$new"
-	connects 61001 "$new"
+	connects_as 61001 "$new"
+	connects_as 61001 "$new"
 	is_resumed no
 }
 prove "a session is resumed without a response, but for no longer than its own was valid" resumed

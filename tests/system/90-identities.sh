@@ -11,32 +11,15 @@ fi
 
 # ---- certificates ----
 
-keys=$TMP/keys
-mkdir "$keys"
+. "$(dirname "$0")/pairs.sh"
+for_the_daemon "$keys"/*.key
 
-# new_identity NAME ISSUER [genpkey options]: $keys/NAME.pem, with its chain, and NAME.key.
+# new_identity NAME ISSUER [genpkey options]: another one, of which the daemon may read the key.
 new_identity()
 {
-	local name=$1 issuer=$2
-	shift 2
-	openssl genpkey -out "$keys/$name.key" "$@" 2> /dev/null
-	openssl req -new -key "$keys/$name.key" -subj "/CN=client-$name" -out "$keys/$name.csr"
-	openssl x509 -req -in "$keys/$name.csr" -CA "$PKI/$issuer.crt" -CAkey "$PKI/$issuer.key" \
-		-days 2 -out "$keys/$name.pem" 2> /dev/null
-	[ "$issuer" = root ] || cat "$PKI/$issuer.crt" >> "$keys/$name.pem"
-	chmod 640 "$keys/$name.key"
-	chown "root:$DAEMON_USER" "$keys/$name.key"
+	new_pair "$@"
+	for_the_daemon "$keys/$1.key"
 }
-DAEMON_USER=${DAEMON_USER-nogroup}
-
-new_identity p256 root -algorithm EC -pkeyopt ec_paramgen_curve:P-256
-new_identity p384 root -algorithm EC -pkeyopt ec_paramgen_curve:P-384
-new_identity p521 root -algorithm EC -pkeyopt ec_paramgen_curve:P-521
-new_identity rsa root -algorithm RSA -pkeyopt rsa_keygen_bits:2048
-new_identity pss root -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048
-new_identity ed25519 root -algorithm ED25519
-new_identity chain intermediate -algorithm EC -pkeyopt ec_paramgen_curve:P-256
-ALL="p256 p384 p521 rsa pss ed25519 chain"
 
 identities()
 {
@@ -81,16 +64,6 @@ shows()
 	printf 'echo\n' | as_uid "$uid" tlsbroker-cli connect --socket "$SOCKET" --eof-wait 0 \
 		--no-resume -v --identity "$identity" "$@" "localhost:$port" > "$TMP/shown" 2>&1
 	grep -q "^ *identity *$identity$" "$TMP/shown" && grep -Eqx 'echo|ohce' "$TMP/shown"
-}
-
-# is_refused UID PORT STATUS TEXT [flags...]
-is_refused()
-{
-	local uid=$1 port=$2 status=$3 text=$4
-	shift 4
-	expect "$status" as_uid "$uid" tlsbroker-cli connect --socket "$SOCKET" "$@" \
-		"localhost:$port" > "$TMP/told" 2>&1 < /dev/null
-	grep -F "$text" "$TMP/told"
 }
 
 start_openssl want good -CAfile "$PKI/root.pem" -Verify 4 -verify_return_error
@@ -328,8 +301,7 @@ bad_files()
 	with_identity "$keys/p256.pem" "$keys/open.key"
 	is_wrong 'open.key may be read by everybody, and so is no secret'
 	openssl pkey -in "$keys/p256.key" -aes256 -passout pass:secret -out "$keys/locked.key"
-	chmod 640 "$keys/locked.key"
-	chown "root:$DAEMON_USER" "$keys/locked.key"
+	for_the_daemon "$keys/locked.key"
 	with_identity "$keys/p256.pem" "$keys/locked.key"
 	is_wrong 'locked.key is protected by a passphrase'
 	with_identity "$keys/p256.key" "$keys/p256.key"
@@ -344,8 +316,7 @@ bad_files()
 	echo 'identities = { pp256 }' >> "$conf"
 	is_wrong 'identities: there is no identity "pp256"'
 	openssl pkey -in "$keys/p384.key" -outform DER -out "$keys/p384.der"
-	chmod 640 "$keys/p384.der"
-	chown "root:$DAEMON_USER" "$keys/p384.der"
+	for_the_daemon "$keys/p384.der"
 	with_identity "$keys/p384.pem" "$keys/p384.der"
 	tlsbrokerd -n --config "$conf" --user nobody
 }

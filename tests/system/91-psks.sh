@@ -92,16 +92,6 @@ verifies()
 	grep -q '^ *certificate *CN=good' "$TMP/shown" && ! grep -q '^ *psk' "$TMP/shown"
 }
 
-# is_refused UID PORT STATUS TEXT [flags...]
-is_refused()
-{
-	local uid=$1 port=$2 status=$3 text=$4
-	shift 4
-	expect "$status" as_uid "$uid" tlsbroker-cli connect --socket "$SOCKET" "$@" \
-		"localhost:$port" > "$TMP/told" 2>&1 < /dev/null
-	grep -F -e "$text" "$TMP/told"
-}
-
 # start_bare NAME [options...]: s_server without a certificate.
 start_bare()
 {

@@ -11,29 +11,8 @@ fi
 
 # ---- certificates: each user can read all of them ----
 
-keys=$TMP/keys
-mkdir "$keys"
-
-# new_pair NAME ISSUER [genpkey options]: $keys/NAME.pem, with its chain, and NAME.key.
-new_pair()
-{
-	local name=$1 issuer=$2
-	shift 2
-	openssl genpkey -out "$keys/$name.key" "$@" 2> /dev/null
-	openssl req -new -key "$keys/$name.key" -subj "/CN=own-$name" -out "$keys/$name.csr"
-	openssl x509 -req -in "$keys/$name.csr" -CA "$PKI/$issuer.crt" -CAkey "$PKI/$issuer.key" \
-		-days 2 -out "$keys/$name.pem" 2> /dev/null
-	[ "$issuer" = root ] || cat "$PKI/$issuer.crt" >> "$keys/$name.pem"
-	chmod 644 "$keys/$name.key"
-}
-new_pair p256 root -algorithm EC -pkeyopt ec_paramgen_curve:P-256
-new_pair p384 root -algorithm EC -pkeyopt ec_paramgen_curve:P-384
-new_pair p521 root -algorithm EC -pkeyopt ec_paramgen_curve:P-521
-new_pair rsa root -algorithm RSA -pkeyopt rsa_keygen_bits:2048
-new_pair pss root -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048
-new_pair ed25519 root -algorithm ED25519
-new_pair chain intermediate -algorithm EC -pkeyopt ec_paramgen_curve:P-256
-ALL="p256 p384 p521 rsa pss ed25519 chain"
+. "$(dirname "$0")/pairs.sh"
+chmod 644 "$keys"/*.key
 
 # configure [lines for the badge of 61004]
 configure()
@@ -71,16 +50,6 @@ shows()
 	local uid=$1 port=$2 name=$3
 	shift 3
 	says_own "$uid" "$port" --cert "$keys/$name.pem" --key "$keys/$name.key" "$@"
-}
-
-# is_refused UID PORT STATUS TEXT FLAGS...
-is_refused()
-{
-	local uid=$1 port=$2 status=$3 text=$4
-	shift 4
-	expect "$status" as_uid "$uid" tlsbroker-cli connect --socket "$SOCKET" "$@" \
-		"localhost:$port" > "$TMP/told" 2>&1 < /dev/null
-	grep -F -e "$text" "$TMP/told"
 }
 
 start_openssl want good -CAfile "$PKI/root.pem" -Verify 4 -verify_return_error
@@ -137,7 +106,7 @@ nginx_asks()
 		printf 'GET /whoami HTTP/1.0\r\n\r\n' | as_uid 61002 tlsbroker-cli connect \
 			--socket "$SOCKET" --cert "$keys/$name.pem" --key "$keys/$name.key" \
 			"localhost:$PORT" > "$TMP/web.said" 2>&1
-		grep -F "verified SUCCESS CN=own-$name" "$TMP/web.said"
+		grep -F "verified SUCCESS CN=client-$name" "$TMP/web.said"
 	done
 	stop web
 }

@@ -384,6 +384,24 @@ client()
 	as_uid "$CLIENT" tlsbroker-cli connect --socket "$SOCKET" --eof-wait "${EOF_WAIT:-0}" "$@"
 }
 
+# connects_as UID PORT [flags...]: the same as any user; $TMP/told is what it says.
+connects_as()
+{
+	local uid=$1 port=$2
+	shift 2
+	as_uid "$uid" tlsbroker-cli connect --socket "$SOCKET" --eof-wait 0 -v "$@" \
+		"localhost:$port" > "$TMP/told" 2>&1 < /dev/null
+}
+
+# is_refused UID PORT STATUS TEXT [flags...]: it ends like that, and says so.
+is_refused()
+{
+	local uid=$1 port=$2 status=$3 text=$4
+	shift 4
+	expect "$status" connects_as "$uid" "$port" "$@"
+	grep -F -e "$text" "$TMP/told"
+}
+
 # traffic_as UID ARGS...
 traffic_as()
 {
