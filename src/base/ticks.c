@@ -50,6 +50,8 @@ void ticks_end(void)
 
 int ticks_close(int fd)
 {
+	if (fd < 0)
+		return fd;
 	ticks_begin();
 	fd = fd_close(fd);
 	ticks_end();
