@@ -121,6 +121,7 @@ $(B)/tests/lib/%: $(B)/tests/lib/%.o $(B)/libtlsbroker.a
 TREASON := $(patsubst %.c,$(B)/%.o,tests/lib/turncoat.c $(wildcard tests/lib/treason/*.c))
 $(B)/tests/lib/turncoat: $(TREASON) $(OBJ)
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=main,--wrap=worker_ops -pie -o $@ $^ $(PKG_LIBS)
+$(B)/bench/conduct: $(B)/bench/lib/usage.o
 $(B)/bench/%: $(B)/bench/%.o $(B)/libtlsbroker.a
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -Wl,--as-needed -o $@ $^ $(shell pkg-config --libs openssl)
 
@@ -164,13 +165,15 @@ check-nspawn: all helpers ## the units under a real systemd (root)
 	@B=$(B) tests/nspawn/run
 soak: ## hundreds of users for SECONDS=600, and what grows meanwhile
 	@B=$(B) SOAK=$(or $(SECONDS),600) .ci/soak
-bench: all benches ## what the broker costs, as ratios to OpenSSL in the program itself
+bench: all benches ## measure it against OpenSSL in the program itself, stunnel, HAProxy and nginx
 	@bench/run $(B)
+bench-quick: all benches ## the same in a minute: fewer rows, fewer rounds
+	@bench/run -q $(B)
 docs: ## write the generated tables of docs/ and man/ again
 	@docs/update
 check-docs: ## are the generated tables up to date?
 	@docs/update --check
-.PHONY: demo check coverage abuse soak fuzz check-nspawn bench docs check-docs
+.PHONY: demo check coverage abuse soak fuzz check-nspawn bench bench-quick docs check-docs
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | sort | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'

@@ -3,18 +3,30 @@
  * A program includes this, defines struct backend and struct link and the functions below, and has
  * driver_main() as its main().
  *
- *	client down|up BYTES        one session; prints: seconds, this process's CPU seconds
- *	client used-down|made-up BYTES  the same, but the program looks at each byte, or makes it; with
- *	                            the broker where it stands, without a copy
- *	client ping COUNT           64 bytes there and back; prints: median, 99th percentile in µs
- *	client full|resumed COUNT   connect, handshake, 64 bytes there and back, close, one after the
- *	                            other; prints: how many per second
- *	client idle COUNT           prints "0"; at a line on standard input opens COUNT sessions and
- *	                            prints COUNT; holds them until standard input ends
- *	client first|first-resumed  connects and reads one byte, then writes one byte: for bench/spawn
+ *	client bulk down|up BYTES CHUNK SESSIONS copy|touch
+ *	                     BYTES over all sessions, CHUNK of them with each call, in turns.  touch: the
+ *	                     program looks at each byte, or makes it; with the broker where it stands,
+ *	                     without a copy
+ *	client ping COUNT BYTES SESSIONS
+ *	                     BYTES there and back, COUNT times, over all sessions at once; says: median,
+ *	                     99th and 99.9th percentile in us
+ *	client shake full|resumed COUNT
+ *	                     connect, handshake, 64 bytes there and back, close, one after the other;
+ *	                     says: how many percent the server resumed
+ *	client grow BYTES COUNT OPEN
+ *	                     with OPEN other sessions that are idle, two acts: BYTES down, 16K at a time;
+ *	                     then COUNT handshakes as in "shake full"
+ *	client idle COUNT    opens COUNT sessions
+ *	client flood         takes what the server can send, until it is killed
+ *	client first full|resumed
+ *	                     connects and reads one byte
  *
  * Then PORT, on 127.0.0.1, and TRUST, the file of CA certificates.  $BENCH_IDENTITY is the client
  * certificate to show: with the broker a name, else NAME.pem and NAME.key.
+ *
+ * Says "ready" when the work can begin, which a line on standard input does (but "first" begins at once);
+ * then a line when it is done, with numbers if there are any, and so on for the next act; and keeps
+ * its sessions until standard input ends.  bench/conduct is on the other side.
  */
 #ifndef TLSB_BENCH_DRIVER_H
 #define TLSB_BENCH_DRIVER_H
@@ -29,6 +41,9 @@
 #include <unistd.h>
 
 #include "bench/work.h"
+
+/* What one call reads or writes at the most. */
+#define LARGEST (256 * 1024)
 
 struct backend; /* what a process sets up once */
 struct link;    /* one session */
@@ -65,12 +80,21 @@ __attribute__((noreturn, format(printf, 1, 2))) static void die(const char *form
 	exit(1);
 }
 
-static double now(clockid_t clock)
+static double now(void)
 {
 	struct timespec ts;
 
-	clock_gettime(clock, &ts);
+	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* "16K" and the like. */
+static uint64_t number(const char *text)
+{
+	char *end;
+	uint64_t n = strtoull(text, &end, 10);
+
+	return *end == 'K' ? n << 10 : *end == 'M' ? n << 20 : n;
 }
 
 static void ask(struct link *link, enum work_kind kind, uint64_t count)
@@ -94,6 +118,60 @@ static void there_and_back(struct link *link)
 	read_all(link, packet, sizeof(packet));
 	if (strcmp(packet, "there and back") != 0)
 		die("the echo is not what was sent");
+}
+
+/* A session that is warm: tickets have come. */
+static struct link *visit(struct backend *backend)
+{
+	struct link *link = link_new(backend);
+
+	ask(link, WORK_ECHO, 64);
+	there_and_back(link);
+	return link;
+}
+
+static struct link **visit_often(struct backend *backend, unsigned sessions)
+{
+	struct link **links = calloc(sessions, sizeof(struct link *));
+
+	if (!links || sessions == 0)
+		die("no memory, or no sessions");
+	for (unsigned i = 0; i < sessions; i++)
+		links[i] = visit(backend);
+	return links;
+}
+
+static void leave_all(struct link **links, unsigned sessions)
+{
+	for (unsigned i = 0; i < sessions; i++)
+		link_free(links[i]);
+	free(links);
+}
+
+static void say(const char *text)
+{
+	puts(text);
+	fflush(stdout);
+}
+
+/* Until the next act is to begin. */
+static void wait_for_start(void)
+{
+	if (getchar() == EOF)
+		die("nobody measures");
+}
+
+static void be_ready(void)
+{
+	say("ready");
+	wait_for_start();
+}
+
+/* Until it has been measured. */
+static void wait_for_end(void)
+{
+	while (getchar() != EOF)
+		;
 }
 
 static uint64_t used;
@@ -120,173 +198,82 @@ static size_t min_size(uint64_t a, size_t b)
 	return a < b ? (size_t)a : b;
 }
 
-/* One step of a transfer; returns how many bytes it moved. */
-static size_t move(struct link *link, enum work_kind kind, size_t len, int handled)
-{
-	static char buf[WORK_BYTES];
+static char buffer[LARGEST];
 
-	if (handled)
-		return kind == WORK_SOURCE ? link_use(link, len, use_words) :
-					     link_make(link, len, make_words);
-	if (kind == WORK_SOURCE)
-		return link_read(link, buf, len);
-	link_write(link, buf, len);
+/* link_use() and link_make() where there is no way without a copy. */
+__attribute__((unused)) static size_t use_a_copy(struct link *link, size_t len, use_fn *use)
+{
+	size_t done = link_read(link, buffer, min_size(len, LARGEST));
+
+	use(buffer, done);
+	return done;
+}
+
+__attribute__((unused)) static size_t make_a_copy(struct link *link, size_t len, make_fn *make)
+{
+	len = min_size(len, LARGEST);
+	make(buffer, len);
+	link_write(link, buffer, len);
 	return len;
 }
 
-static void run_bulk(struct backend *backend, enum work_kind kind, uint64_t bytes, int handled)
-{
-	struct link *link = link_new(backend);
-	double start, cpu;
-	uint64_t left = bytes;
-	char byte;
+#include "bench/acts.h"
 
-	ask(link, WORK_ECHO, 64); /* the session is warm, tickets have come */
-	there_and_back(link);
-	start = now(CLOCK_MONOTONIC);
-	cpu = now(CLOCK_PROCESS_CPUTIME_ID);
-	ask(link, kind, bytes);
-	while (left > 0)
-		left -= move(link, kind, min_size(left, WORK_BYTES), handled);
-	if (kind == WORK_SINK)
-		read_all(link, &byte, 1);
-	else if (used == 1)
-		die("the server sends what no server sends"); /* so that nobody skips the sum */
-	printf("%.6f %.6f\n", now(CLOCK_MONOTONIC) - start, now(CLOCK_PROCESS_CPUTIME_ID) - cpu);
-	link_free(link);
+static int usage(void)
+{
+	fprintf(stderr, "usage: client bulk down|up BYTES CHUNK SESSIONS copy|touch PORT TRUST\n"
+			"       client ping COUNT BYTES SESSIONS PORT TRUST\n"
+			"       client shake full|resumed COUNT PORT TRUST\n"
+			"       client grow BYTES COUNT OPEN PORT TRUST\n"
+			"       client idle COUNT PORT TRUST\n"
+			"       client flood PORT TRUST\n"
+			"       client first full|resumed PORT TRUST\n");
+	return 2;
 }
 
-static int compare(const void *a, const void *b)
+static void raise_files(void)
 {
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static void run_ping(struct backend *backend, unsigned count)
-{
-	double *took = calloc(count, sizeof(*took));
-	struct link *link = link_new(backend);
-
-	if (!took)
-		die("no memory");
-	ask(link, WORK_ECHO, 64 * (uint64_t)(count + 100));
-	for (unsigned i = 0; i < 100; i++)
-		there_and_back(link);
-	for (unsigned i = 0; i < count; i++) {
-		double start = now(CLOCK_MONOTONIC);
-
-		there_and_back(link);
-		took[i] = (now(CLOCK_MONOTONIC) - start) * 1e6;
-	}
-	qsort(took, count, sizeof(*took), compare);
-	printf("%.3f %.3f\n", took[count / 2], took[count - 1 - count / 100]);
-	link_free(link);
-	free(took);
-}
-
-static struct link *visit(struct backend *backend)
-{
-	struct link *link = link_new(backend);
-
-	ask(link, WORK_ECHO, 64);
-	there_and_back(link);
-	return link;
-}
-
-static void run_handshakes(struct backend *backend, unsigned count, int resumed)
-{
-	double start;
-
-	link_free(visit(backend)); /* the first one can never be resumed */
-	start = now(CLOCK_MONOTONIC);
-	for (unsigned i = 0; i < count; i++) {
-		struct link *link = visit(backend);
-
-		if (link_resumed(link) != resumed)
-			die("a handshake was%s resumed", resumed ? " not" : "");
-		link_free(link);
-	}
-	printf("%.3f\n", count / (now(CLOCK_MONOTONIC) - start));
-}
-
-static void run_idle(struct backend *backend, unsigned count)
-{
-	struct link **links = calloc(count, sizeof(*links));
 	struct rlimit files;
-	unsigned opened;
 
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
-	if (!links)
-		die("no memory");
-	link_free(visit(backend));
-	printf("0\n");
-	fflush(stdout);
-	if (getchar() == EOF)
-		die("nobody measures");
-	for (opened = 0; opened < count; opened++)
-		links[opened] = visit(backend);
-	printf("%u\n", opened);
-	fflush(stdout);
-	while (getchar() != EOF)
-		;
-	while (opened > 0)
-		link_free(links[--opened]);
-	free(links);
-}
-
-static void run_first(struct backend *backend, int resumed)
-{
-	struct link *link = link_new(backend);
-	char byte;
-
-	ask(link, WORK_SOURCE, 1);
-	read_all(link, &byte, 1);
-	if (write(STDOUT_FILENO, "!", 1) != 1)
-		die("nobody listens");
-	if (resumed >= 0 && link_resumed(link) != resumed)
-		die("the handshake was%s resumed", resumed ? " not" : "");
-	link_free(link);
-}
-
-static int usage(void)
-{
-	fprintf(stderr, "usage: client down|up|used-down|made-up BYTES|ping|full|resumed|idle COUNT PORT TRUST\n"
-			"       client first|first-resumed PORT TRUST\n");
-	return 2;
 }
 
 static int driver_main(int argc, char **argv)
 {
+	static const struct {
+		const char *name;
+		int args;
+	} tests[] = { { "bulk", 5 }, { "ping", 3 },  { "shake", 2 }, { "grow", 3 },
+		      { "idle", 1 }, { "flood", 0 }, { "first", 1 } };
 	const char *what = argc > 1 ? argv[1] : "";
-	int first = strncmp(what, "first", 5) == 0;
-	uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
-	int resume = strcmp(what, "resumed") == 0 || strcmp(what, "first-resumed") == 0;
+	char **args = argv + 2;
 	struct backend *backend;
+	unsigned i = 0;
+	int resume;
 
-	if (argc != 5 - first)
+	while (i < sizeof(tests) / sizeof(tests[0]) && strcmp(what, tests[i].name) != 0)
+		i++;
+	if (i == sizeof(tests) / sizeof(tests[0]) || argc != 2 + tests[i].args + 2)
 		return usage();
-	backend = backend_new(argv[3 - first], argv[4 - first], resume);
-	if (first)
-		run_first(backend, resume);
-	else if (strcmp(what, "down") == 0)
-		run_bulk(backend, WORK_SOURCE, count, 0);
-	else if (strcmp(what, "up") == 0)
-		run_bulk(backend, WORK_SINK, count, 0);
-	else if (strcmp(what, "used-down") == 0)
-		run_bulk(backend, WORK_SOURCE, count, 1);
-	else if (strcmp(what, "made-up") == 0)
-		run_bulk(backend, WORK_SINK, count, 1);
-	else if (strcmp(what, "ping") == 0)
-		run_ping(backend, (unsigned)count);
-	else if (strcmp(what, "full") == 0 || resume)
-		run_handshakes(backend, (unsigned)count, resume);
-	else if (strcmp(what, "idle") == 0)
-		run_idle(backend, (unsigned)count);
+	raise_files();
+	resume = tests[i].args > 0 && strcmp(args[0], "resumed") == 0;
+	backend = backend_new(argv[argc - 2], argv[argc - 1], resume);
+	if (*what == 'b')
+		run_bulk(backend, args);
+	else if (*what == 'p')
+		run_ping(backend, args);
+	else if (*what == 's')
+		run_shake(backend, (unsigned)number(args[1]));
+	else if (*what == 'g')
+		run_grow(backend, args);
+	else if (*what == 'i')
+		run_idle(backend, (unsigned)number(args[0]));
+	else if (strcmp(what, "flood") == 0)
+		run_flood(backend);
 	else
-		return usage();
+		run_first(backend, resume);
 	backend_free(backend);
 	return 0;
 }

@@ -2,15 +2,18 @@
  * The server that the benchmarks' clients talk to: sends, takes or echoes bytes (work.h) over TLS,
  * as fast as OpenSSL lets it.  One thread, epoll, any number of connections.
  *
- *	peer CERT.pem KEY.pem [CA.pem]
+ *	peer [CERT.pem KEY.pem [CA.pem]]
  *
- * with CA.pem wants certificates of its clients, too; listens on a free port of 127.0.0.1, prints its number, and serves until its standard input ends.
+ * with CA.pem wants certificates of its clients, too; with no file at all speaks plain TCP, for
+ * comparison.  Listens on a free port of 127.0.0.1, prints its number, and serves until its standard
+ * input ends.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,16 +31,19 @@
 
 struct peer {
 	int epoll, listener;
-	SSL_CTX *ctx;
+	SSL_CTX *ctx; /* NULL: plain TCP */
+	struct tally tally;
 	char source[WORK_BYTES];
 };
 
 struct connection {
+	int fd;
 	SSL *ssl;
-	struct work work;      /* count: bytes still to come or go */
-	size_t have;           /* bytes of the next request; bytes to echo */
+	struct work work; /* count: bytes still to come or go */
+	size_t have;      /* bytes of the next request; bytes to send from buf */
+	size_t sent;      /* ... of which these are gone */
 	char buf[WORK_BYTES];
-	uint32_t events;       /* what epoll waits for */
+	uint32_t events; /* what epoll waits for */
 };
 
 static void die(const char *what)
@@ -49,10 +55,8 @@ static void die(const char *what)
 
 static void connection_free(struct connection *c)
 {
-	int fd = SSL_get_fd(c->ssl);
-
 	SSL_free(c->ssl);
-	close(fd);
+	close(c->fd);
 	free(c);
 }
 
@@ -73,9 +77,40 @@ static int step(struct connection *c, int done, uint32_t *events)
 	}
 }
 
+static int plain_step(ssize_t done, uint32_t wanted, uint32_t *events)
+{
+	if (done > 0)
+		return (int)done;
+	*events = wanted;
+	return done < 0 && errno == EAGAIN ? 0 : -1;
+}
+
+static int take(struct connection *c, void *buf, size_t len, uint32_t *events)
+{
+	return c->ssl ? step(c, SSL_read(c->ssl, buf, (int)len), events) :
+			plain_step(recv(c->fd, buf, len, 0), EPOLLIN, events);
+}
+
+static int put(struct connection *c, const void *buf, size_t len, uint32_t *events)
+{
+	return c->ssl ? step(c, SSL_write(c->ssl, buf, (int)len), events) :
+			plain_step(send(c->fd, buf, len, MSG_NOSIGNAL), EPOLLOUT, events);
+}
+
+static int shake_hands(struct peer *peer, struct connection *c, uint32_t *events)
+{
+	int r = step(c, SSL_do_handshake(c->ssl), events);
+
+	if (r > 0) {
+		peer->tally.handshakes++;
+		peer->tally.resumed += (uint64_t)SSL_session_reused(c->ssl);
+	}
+	return r;
+}
+
 static int take_request(struct connection *c, uint32_t *events)
 {
-	int r = step(c, SSL_read(c->ssl, c->buf + c->have, (int)(sizeof(c->work) - c->have)), events);
+	int r = take(c, c->buf + c->have, sizeof(c->work) - c->have, events);
 
 	if (r <= 0)
 		return r;
@@ -90,7 +125,7 @@ static int take_request(struct connection *c, uint32_t *events)
 static int send_source(struct peer *peer, struct connection *c, uint32_t *events)
 {
 	size_t len = c->work.count < WORK_BYTES ? (size_t)c->work.count : WORK_BYTES;
-	int r = step(c, SSL_write(c->ssl, peer->source, (int)len), events);
+	int r = put(c, peer->source, len, events);
 
 	if (r > 0)
 		c->work.count -= (uint64_t)r;
@@ -102,15 +137,29 @@ static int take_sink(struct connection *c, uint32_t *events)
 	int r;
 
 	if (c->work.count > 0) {
-		r = step(c, SSL_read(c->ssl, c->buf, WORK_BYTES), events);
+		r = take(c, c->buf, WORK_BYTES, events);
 		if (r > 0)
 			c->work.count -= (uint64_t)r;
 		if (r <= 0 || c->work.count > 0)
 			return r;
 	}
-	r = step(c, SSL_write(c->ssl, "!", 1), events);
+	r = put(c, "!", 1, events);
 	if (r > 0)
 		c->work.kind = 0;
+	return r;
+}
+
+/* What is in c->buf, from c->sent on. */
+static int send_rest(struct connection *c, uint32_t *events)
+{
+	int r = put(c, c->buf + c->sent, c->have - c->sent, events);
+
+	if (r <= 0)
+		return r;
+	c->work.count -= (uint64_t)r;
+	c->sent += (size_t)r;
+	if (c->sent == c->have)
+		c->have = c->sent = 0;
 	return r;
 }
 
@@ -119,23 +168,27 @@ static int echo(struct connection *c, uint32_t *events)
 	int r;
 
 	if (c->have == 0) {
-		r = step(c, SSL_read(c->ssl, c->buf, WORK_BYTES), events);
+		r = take(c, c->buf, WORK_BYTES, events);
 		if (r <= 0)
 			return r;
 		c->have = (size_t)r;
 	}
-	r = step(c, SSL_write(c->ssl, c->buf, (int)c->have), events);
-	if (r > 0) {
-		c->work.count -= (uint64_t)r;
-		c->have = 0;
+	return send_rest(c, events);
+}
+
+static int tell(struct peer *peer, struct connection *c, uint32_t *events)
+{
+	if (c->have == 0) {
+		memcpy(c->buf, &peer->tally, sizeof(peer->tally));
+		c->have = c->work.count = sizeof(peer->tally);
 	}
-	return r;
+	return send_rest(c, events);
 }
 
 static int advance(struct peer *peer, struct connection *c, uint32_t *events)
 {
-	if (!SSL_is_init_finished(c->ssl))
-		return step(c, SSL_do_handshake(c->ssl), events);
+	if (c->ssl && !SSL_is_init_finished(c->ssl))
+		return shake_hands(peer, c, events);
 	if (c->work.count == 0 && c->work.kind != WORK_SINK)
 		c->work.kind = 0;
 	switch (c->work.kind) {
@@ -147,6 +200,8 @@ static int advance(struct peer *peer, struct connection *c, uint32_t *events)
 		return take_sink(c, events);
 	case WORK_ECHO:
 		return echo(c, events);
+	case WORK_TALLY:
+		return tell(peer, c, events);
 	default:
 		return -1;
 	}
@@ -170,7 +225,7 @@ static void serve(struct peer *peer, struct connection *c)
 	if (events == c->events)
 		return;
 	event.events = c->events = events;
-	if (epoll_ctl(peer->epoll, EPOLL_CTL_MOD, SSL_get_fd(c->ssl), &event) < 0)
+	if (epoll_ctl(peer->epoll, EPOLL_CTL_MOD, c->fd, &event) < 0)
 		die("epoll_ctl");
 }
 
@@ -182,10 +237,14 @@ static void accept_all(struct peer *peer)
 
 	while ((fd = accept4(peer->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
 		c = calloc(1, sizeof(*c));
-		if (!c || !(c->ssl = SSL_new(peer->ctx)) || !SSL_set_fd(c->ssl, fd))
+		if (!c)
+			die("connection");
+		c->fd = fd;
+		if (peer->ctx && (!(c->ssl = SSL_new(peer->ctx)) || !SSL_set_fd(c->ssl, fd)))
 			die("connection");
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		SSL_set_accept_state(c->ssl);
+		if (c->ssl)
+			SSL_set_accept_state(c->ssl);
 		event.data.ptr = c;
 		c->events = event.events;
 		if (epoll_ctl(peer->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
@@ -208,6 +267,8 @@ static SSL_CTX *context(const char *cert, const char *key, const char *ca)
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(ctx, 1);
+	SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
+	SSL_CTX_set_ciphersuites(ctx, WORK_CIPHER);
 	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"bench", 5);
 	return ctx;
 }
@@ -242,14 +303,16 @@ int main(int argc, char **argv)
 	struct rlimit files;
 	int n;
 
-	if (argc != 3 && argc != 4) {
-		fprintf(stderr, "usage: peer CERT.pem KEY.pem [CA.pem]\n");
+	if (argc != 1 && argc != 3 && argc != 4) {
+		fprintf(stderr, "usage: peer [CERT.pem KEY.pem [CA.pem]]\n");
 		return 2;
 	}
+	signal(SIGPIPE, SIG_IGN); /* clients may be killed */
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
-	peer.ctx = context(argv[1], argv[2], argv[3]);
+	if (argc > 1)
+		peer.ctx = context(argv[1], argv[2], argv[3]);
 	peer.listener = listen_loopback();
 	peer.epoll = epoll_create1(EPOLL_CLOEXEC);
 	watch(&peer, peer.listener, &peer.listener);

@@ -1,8 +1,12 @@
-# bench/run's report.  Reads the machine's description, seven lines, then records:
+# bench/run's report: the table on standard output, and json.  Reads
 #
-#	TEST BACKEND ROUND VALUE
+#	1. the machine's description, a fact in each line
+#	2. bench/rows
+#	3. notes about what could not be measured
+#	4. records: ROW PEER ROUND NAME VALUE NAME VALUE ..., what bench/conduct said
 #
-# and compares, round by round, tlsbroker's value with openssl's.
+# and compares, round by round, the broker's figures with in-process OpenSSL's, and with those of the
+# proxy that does best.
 
 function median(values, n,    i, j, t, sorted)
 {
@@ -21,79 +25,326 @@ function quote(s)
 	return "\"" s "\""
 }
 
-function number(x)
+function short(x)
 {
 	return sprintf(x < 10 ? "%.2f" : x < 1000 ? "%.1f" : "%.0f", x)
 }
 
-# WHICH: "broker" compares broker/own, "own" own/broker, "none" has no ratio.
-function row(test, name, unit, which, aim,    i, own, broker, ratio, n, low, high, a, b, text)
+# ---- what the figures of each kind of test are ----
+
+# define KIND FIGURE LABEL UNIT BETTER: the first one of a kind stands for the row.
+function define(kind, figure, label, unit, better)
 {
-	n = rounds[test]
-	if (n == 0)
-		return
-	for (i = 1; i <= n; i++) {
-		own[i] = value[test, "openssl", i]
-		broker[i] = value[test, "tlsbroker", i]
-		a = which == "own" ? own[i] : broker[i]
-		b = which == "own" ? broker[i] : own[i]
-		ratio[i] = b > 0 ? a / b : 0
-		if (i == 1 || ratio[i] < low)
-			low = ratio[i]
-		if (i == 1 || ratio[i] > high)
-			high = ratio[i]
-	}
-	text = which == "none" ? "" : number(median(ratio, n))
-	printf "%-34s %9s %9s %-7s %6s  %-16s %s\n", name, number(median(own, n)),
-		number(median(broker, n)), unit, text,
-		which == "none" || n == 1 ? "" : "(" number(low) " to " number(high) ")", aim
-	out = out sprintf("%s\n    { \"test\": %s, \"unit\": %s, \"in_process\": %.4f, " \
-		"\"tlsbroker\": %.4f, \"ratio\": %.4f, \"ratio_low\": %.4f, \"ratio_high\": %.4f, " \
-		"\"ratio_of\": %s, \"aim\": %s, \"rounds\": %d }", out == "" ? "" : ",", quote(test),
-		quote(unit), median(own, n), median(broker, n), median(ratio, n), low, high,
-		quote(which == "own" ? "in_process/tlsbroker" : "tlsbroker/in_process"), quote(aim), n)
+	figures[kind] = figures[kind] (figures[kind] == "" ? "" : " ") figure
+	label_of[kind, figure] = label
+	unit_of[kind, figure] = unit
+	better_of[kind, figure] = better
 }
 
-FNR == NR {
+function define_all()
+{
+	define("bulk", "speed", "speed", "MiB/s", "more")
+	define("bulk", "wall", "wall time", "s", "less")
+	define("bulk", "cpu", "processor time", "s/GiB", "less")
+	define("bulk", "mem", "memory", "MiB", "less")
+	define("ping", "p50", "median", "us", "less")
+	define("ping", "p99", "99 %", "us", "less")
+	define("ping", "p999", "99.9 %", "us", "less")
+	define("ping", "cpu", "processor time", "us each", "less")
+	define("ping", "mem", "memory", "MiB", "less")
+	define("shake", "rate", "rate", "1/s", "more")
+	define("shake", "cpu", "processor time", "ms each", "less")
+	define("shake", "mem", "memory", "MiB", "less")
+	define("shake", "share", "of them resumed", "%", "")
+	define("first", "wall", "wall time", "ms", "faster")
+	define("first", "cpu", "processor time", "ms", "less")
+	define("first", "mem", "memory", "MiB", "less")
+	define("crowd", "wall", "wall time", "ms", "less")
+	define("crowd", "cpu", "processor time", "s", "less")
+	define("crowd", "mem", "memory of all", "MiB", "less")
+	define("idle", "later", "memory", "KiB", "less")
+	define("idle", "fresh", "just after use", "KiB", "less")
+	define("idle", "tables", "page tables", "KiB", "less")
+	define("idle", "kernel", "kernel, both ends", "KiB", "less")
+	define("idle", "files", "descriptors", "", "less")
+	define("idle", "opening", "to open them all", "s", "less")
+	define("idle", "wakeups", "wake-ups, all", "1/s", "less")
+	define("grow", "cpu", "processor time", "s/GiB", "less")
+	define("grow", "each", "a full handshake", "ms", "less")
+	define("badges", "cpu", "processor time", "s/GiB", "less")
+	define("badges", "each", "a full handshake", "ms", "less")
+	define("badges", "mem", "memory", "MiB", "less")
+	define("fair", "times", "99 %, times alone", "", "less")
+	define("fair", "alone", "99 % alone", "us", "less")
+	define("fair", "p99", "99 % in the flood", "us", "less")
+	define("crypt", "speed", "speed", "MiB/s", "")
+
+	section["bulk"] = "Bytes in bulk: processor time and memory are those of program and broker, or proxy"
+	section["ping"] = "There and back"
+	section["shake"] = "Sessions one after the other: connect, handshake, 64 bytes there and back, close"
+	section["first"] = "From exec to the first byte of a server that was verified by the system's bundle"
+	section["crowd"] = ""
+	section["idle"] = "Idle sessions of one program: what one more costs"
+	section["grow"] = "What is done beside other sessions of the same program, which are idle"
+	section["badges"] = ""
+	section["fair"] = "A quiet user beside one who takes all that there is"
+	section["crypt"] = "The floor: one processor, and the column \"tcp\", which has no TLS at all"
+}
+
+# put FIGURE VALUE: of the record that is being read.
+function put(figure, x)
+{
+	value[row, figure, peer, round] = x
+	rounds[row, figure] = round > rounds[row, figure] ? round : rounds[row, figure]
+}
+
+function derive(kind,    gib, n)
+{
+	gib = got["kib"] / 1048576
+	n = got["count"]
+	if (kind != "idle" && kind != "crypt" && kind != "fair" && kind != "grow")
+		put("mem", got["mem"] / 1024)
+	if (kind == "bulk") {
+		put("speed", gib * 1024 / got["wall"])
+		put("wall", got["wall"])
+		put("cpu", got["cpu"] / gib)
+	} else if (kind == "ping") {
+		put("p50", got["said1"])
+		put("p99", got["said2"])
+		put("p999", got["said3"])
+		put("cpu", got["cpu"] / n * 1e6)
+	} else if (kind == "shake") {
+		put("rate", n / got["wall"])
+		put("cpu", got["cpu"] / n * 1e3)
+		put("share", got["said1"])
+	} else if (kind == "first") {
+		put("wall", got["wall"] * 1e3)
+		put("cpu", got["cpu"] * 1e3)
+	} else if (kind == "crowd") {
+		put("wall", got["wall"] * 1e3)
+		put("cpu", got["cpu"])
+	} else if (kind == "idle") {
+		if ("mem_later" in got)
+			put("later", (got["mem_later"] - got["mem_before"]) / n)
+		put("fresh", (got["mem"] - got["mem_before"]) / n)
+		put("tables", (got["tables"] - got["tables_before"]) / n)
+		put("kernel", (got["kernel"] - got["kernel_before"]) / n)
+		if ("files" in got)
+			put("files", (got["files"] - got["files_before"]) / n)
+		put("opening", got["wall"])
+		if (peer != "openssl" && "wakeups" in got)
+			put("wakeups", got["wakeups"])
+	} else if (kind == "grow" || kind == "badges") {
+		put("cpu", got["cpu"] / gib)
+		put("each", got["cpu2"] / n * 1e3)
+	} else if (kind == "fair") {
+		put("alone", got["alone2"])
+		put("p99", got["said2"])
+		put("times", got["said2"] / got["alone2"])
+	} else if (kind == "crypt")
+		put("speed", got["thousands"] * 1000 / 1048576)
+}
+
+# ---- comparing ----
+
+# Fills m[PEER], low[] and high[] of one figure of a row.
+function summarize(row, figure,    p, i, n, x, all)
+{
+	split("", m); split("", low); split("", high)
+	for (p = 1; p <= peers; p++) {
+		n = 0
+		for (i = 1; i <= rounds[row, figure]; i++)
+			if ((row, figure, peer_of[p], i) in value) {
+				x = all[++n] = value[row, figure, peer_of[p], i]
+				if (n == 1 || x < low[peer_of[p]])
+					low[peer_of[p]] = x
+				if (n == 1 || x > high[peer_of[p]])
+					high[peer_of[p]] = x
+			}
+		if (n > 0)
+			m[peer_of[p]] = median(all, n)
+	}
+}
+
+function best_proxy(better,    p, best, name)
+{
+	best = ""
+	for (p = 1; p <= peers; p++) {
+		name = peer_of[p]
+		if (!(name in m) || name !~ /^(stunnel|haproxy|nginx)$/)
+			continue
+		if (best == "" || (better == "more" ? m[name] > m[best] : m[name] < m[best]))
+			best = name
+	}
+	return best
+}
+
+# The median ratio of the broker to OTHER, and r_low and r_high; "" when there is none.
+function compare(row, figure, other, better,    i, n, a, b, r, all)
+{
+	n = 0
+	for (i = 1; i <= rounds[row, figure]; i++) {
+		if (!((row, figure, "tlsbroker", i) in value) || !((row, figure, other, i) in value))
+			continue
+		a = value[row, figure, "tlsbroker", i]
+		b = value[row, figure, other, i]
+		if (a <= 0 || b <= 0)
+			continue
+		r = all[++n] = better == "faster" ? b / a : a / b
+		if (n == 1 || r < r_low)
+			r_low = r
+		if (n == 1 || r > r_high)
+			r_high = r
+	}
+	return n == 0 ? "" : median(all, n)
+}
+
+# What the aim is, and whether X is so.
+function judged(aim, x, better,    least)
+{
+	if (aim == "" || aim == "-")
+		return ""
+	least = better == "more" || better == "faster"
+	return sprintf("%s %s%s", least ? ">=" : "<=", aim, x == "" ? "" : \
+		((least ? x >= aim + 0 : x <= aim + 0) ? " met" : " missed"))
+}
+
+# ---- printing ----
+
+function show_figure(row, kind, figure, title,    p, name, better, best, r, q, text, json_peers, own_aim, proxy_aim)
+{
+	summarize(row, figure)
+	better = better_of[kind, figure]
+	text = json_peers = ""
+	for (p = 1; p <= peers; p++) {
+		name = peer_of[p]
+		text = text sprintf(" %9s", name in m ? short(m[name]) : "-")
+		if (name in m)
+			json_peers = json_peers sprintf("%s%s: { \"median\": %.4f, \"low\": %.4f, " \
+				"\"high\": %.4f }", json_peers == "" ? "" : ", ", quote(name), m[name],
+				low[name], high[name])
+	}
+	if (json_peers == "")
+		return
+	own_aim = aim[row, figure, "own"]
+	proxy_aim = aim[row, figure, "proxy"]
+	best = better == "" ? "" : best_proxy(better)
+	q = best == "" ? "" : compare(row, figure, best, better)
+	r = better == "" ? "" : compare(row, figure, "openssl", better)
+	printf "%-35s %-17s %7s%s  %6s %-13s %-14s %6s %-14s\n", title, label_of[kind, figure],
+		unit_of[kind, figure], text, r == "" ? "" : short(r),
+		r == "" || r_low == r_high ? "" : "(" short(r_low) "-" short(r_high) ")",
+		aim[row, figure, "self"] != "" ? "itself " judged(aim[row, figure, "self"], \
+			m["tlsbroker"], better) : judged(own_aim, r, better),
+		q == "" ? "" : short(q), judged(proxy_aim, q, better)
+	out = out sprintf("%s\n    { \"test\": %s, \"row\": %s, \"figure\": %s, \"title\": %s, \"unit\": %s, " \
+		"\"better\": %s,\n      \"in_process\": %.4f, \"tlsbroker\": %.4f, \"ratio\": %.4f, " \
+		"\"ratio_low\": %.4f, \"ratio_high\": %.4f, \"ratio_of\": %s, \"aim\": %s,\n" \
+		"      \"best_proxy\": %s, \"proxy_ratio\": %.4f, \"proxy_aim\": %s, \"rounds\": %d,\n" \
+		"      \"peers\": { %s } }", out == "" ? "" : ",",
+		quote(index(figures[kind], figure) == 1 ? row : figure "_" row), quote(row), quote(figure),
+		quote(title_of[row] ", " label_of[kind, figure]), quote(unit_of[kind, figure]),
+		quote(better == "faster" ? "less" : better), m["openssl"], m["tlsbroker"], r,
+		r == "" ? 0 : r_low, r == "" ? 0 : r_high,
+		quote(better == "faster" ? "in_process/tlsbroker" : "tlsbroker/in_process"),
+		quote(judged(own_aim aim[row, figure, "self"], "", better)), quote(best), q,
+		quote(judged(proxy_aim, "", better)), rounds[row, figure], json_peers)
+}
+
+function show_row(row, kind,    n, i, list, said)
+{
+	n = split(figures[kind], list, " ")
+	said = 0
+	for (i = 1; i <= n; i++)
+		if ((row, list[i]) in rounds)
+			show_figure(row, kind, list[i], said++ ? "" : title_of[row])
+}
+
+function head(    p)
+{
+	printf "%s, %d CPUs, %d GiB, Linux %s\n%s; %s\n%s; all with %s\n", machine[1], machine[2],
+		machine[11], machine[3], machine[4], machine[5], machine[8], machine[9]
+	printf "medians of %d rounds at the most; ratios are tlsbroker to openssl (a program that links it; " \
+		"openssl-ra: with 64 KiB of read-ahead), and to the best proxy\n", machine[10]
+	printf "load average before: %s%s\n", machine[7], (machine[7] > 0.5 ? \
+		"; figures of a busy machine say little about times" : "")
+	printf "\n%-35s %-17s %7s", "", "", ""
+	for (p = 1; p <= peers; p++)
+		printf " %9s", substr(peer_of[p], 1, 10)
+	printf "  %6s %-13s %-14s %6s %s\n", "ratio", "(all rounds)", "aim", "proxy", "aim"
+}
+
+BEGIN {
+	define_all()
+	peers = split("openssl openssl-ra tlsbroker stunnel haproxy nginx tcp", peer_of, " ")
+}
+
+FNR == 1 {
+	part++
+	while (FILENAME != ARGV[part])
+		part++ # a file without a line
+}
+
+part == 1 {
 	machine[FNR] = $0
 	next
 }
 
+part == 2 {
+	if ($0 ~ /^#/ || split($0, field, " *\\| *") < 5)
+		next
+	row_of[++rows] = field[1]
+	split(field[3], word, " ")
+	kind_of[field[1]] = word[1]
+	title_of[field[1]] = field[5]
+	n = split(field[4], each, ", *")
+	for (i = 1; i <= n; i++) {
+		split(each[i], word, " ")
+		if (word[2] == "self")
+			aim[field[1], word[1], "self"] = word[3]
+		else {
+			aim[field[1], word[1], "own"] = word[2]
+			aim[field[1], word[1], "proxy"] = word[3]
+		}
+	}
+	next
+}
+
+part == 3 {
+	noted[++notes] = $0
+	next
+}
+
 {
-	value[$1, $2, $3] = $4
-	if ($3 > rounds[$1])
-		rounds[$1] = $3
+	split("", got)
+	row = $1; peer = $2; round = $3 + 0
+	for (i = 4; i < NF; i += 2)
+		got[$i] = $(i + 1)
+	derive(kind_of[row])
+	measured[row] = 1
 }
 
 END {
-	printf "%s, %d CPUs, Linux %s\n%s; %s\n", machine[1], machine[2], machine[3], machine[4],
-		machine[5]
-	printf "medians of %d rounds; in-process: a program that links OpenSSL itself\n", rounds["down"]
-	printf "load average before: %s%s\n\n", machine[7], (machine[7] > 0.5 ? \
-		"; figures of a busy machine say little about times" : "")
-	printf "%-34s %9s %9s %-7s %6s  %-16s %s\n", "", "in-proc.", "tlsbroker", "", "ratio",
-		"(of all rounds)", "aim"
-	row("down", "bulk down, 1 session", "MiB/s", "broker", ">= 0.9")
-	row("up", "bulk up, 1 session", "MiB/s", "broker", ">= 0.9")
-	row("used-down", "down, each byte used, no copy", "MiB/s", "broker", "")
-	row("made-up", "up, each byte made, no copy", "MiB/s", "broker", "")
-	row("cpu_down", "CPU down", "s/GiB", "broker", "")
-	row("cpu_up", "CPU up", "s/GiB", "broker", "")
-	row("cpu_used-down", "CPU down, used, no copy", "s/GiB", "broker", "")
-	row("cpu_made-up", "CPU up, made, no copy", "s/GiB", "broker", "")
-	row("ping", "64 bytes there and back", "us", "broker", "<= 1.6")
-	row("full", "full handshakes", "1/s", "broker", ">= 0.9")
-	row("mutual", "the same, ECDSA client certificate", "1/s", "broker", ">= 0.9")
-	row("mutual_rsa", "the same, RSA-2048", "1/s", "broker", ">= 0.9")
-	row("resumed", "resumed handshakes", "1/s", "broker", ">= 0.9")
-	row("first", "fresh process, full handshake", "us", "own", ">= 10 times faster")
-	row("first_resumed", "fresh process, broker resumes", "us", "own", "")
-	row("fresh_session", "memory of a session after use", "KiB", "none", "")
-	row("idle_session", "memory of an idle session", "KiB", "none", "<= 40")
-	row("idle_tables", "its page tables", "KiB", "none", "")
-	printf "{\n  \"date\": %s,\n  \"cpu\": %s,\n  \"cpus\": %d,\n  \"kernel\": %s,\n" \
-		"  \"openssl\": %s,\n  \"tlsbroker\": %s,\n  \"load\": %s,\n  \"results\": [%s\n  ]\n}\n",
-		quote(machine[6]), quote(machine[1]), machine[2], quote(machine[3]), quote(machine[4]),
-		quote(machine[5]), machine[7], out > json
+	head()
+	for (i = 1; i <= rows; i++) {
+		if (!(row_of[i] in measured))
+			continue
+		kind = kind_of[row_of[i]]
+		if (kind != last && section[kind] != "")
+			printf "\n%s\n", section[kind]
+		last = kind
+		show_row(row_of[i], kind)
+	}
+	if (notes)
+		print ""
+	for (i = 1; i <= notes; i++) {
+		print "note: " noted[i]
+		all_notes = all_notes (i > 1 ? ", " : "") quote(noted[i])
+	}
+	printf "{\n  \"date\": %s,\n  \"cpu\": %s,\n  \"cpus\": %d,\n  \"memory_gib\": %d,\n  \"kernel\": %s,\n" \
+		"  \"openssl\": %s,\n  \"tlsbroker\": %s,\n  \"proxies\": %s,\n  \"cipher\": %s,\n" \
+		"  \"load\": %s,\n  \"notes\": [%s],\n  \"results\": [%s\n  ]\n}\n", quote(machine[6]),
+		quote(machine[1]), machine[2], machine[11], quote(machine[3]), quote(machine[4]),
+		quote(machine[5]), quote(machine[8]), quote(machine[9]), machine[7], all_notes, out > json
 	print ""
 }
