@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <sys/mman.h>
@@ -361,6 +362,14 @@ REAL(int, getsockopt, int fd, int level, int option, void *value, socklen_t *len
 		const struct ucred peer = { .pid = 42, .uid = kernel.peer_uid, .gid = 7 };
 
 		memcpy(value, &peer, MIN(*len, sizeof(peer)));
+		return 0;
+	}
+	if (level == SOL_SOCKET && option == SO_MEMINFO) {
+		const uint32_t memory[SK_MEMINFO_VARS] = {
+			[SK_MEMINFO_WMEM_ALLOC] = kernel.unread ? 1000 : 0
+		};
+
+		memcpy(value, memory, MIN(*len, sizeof(memory)));
 		return 0;
 	}
 	if (level == SOL_SOCKET && option == SO_DOMAIN)

@@ -42,6 +42,7 @@ extern struct kernel {
 	uint32_t peer_uid; /* SO_PEERCRED */
 	int odd_sockets;   /* a program's descriptors are not what they should be */
 	int no_headroom;
+	int unread;        /* nobody picks up what is sent: SO_MEMINFO */
 	unsigned accepts;  /* programs that wait at a listening socket */
 	uint64_t now_ms;
 	unsigned polls; /* since time passed */

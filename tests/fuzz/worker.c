@@ -195,8 +195,10 @@ static void stop(void)
 	event_free(w->connector_away);
 	event_free(w->keyholder_away);
 	ages_deinit(w);
+	unread_deinit(w);
 	review_deinit(w);
 	w->ages = (struct ages){ 0 };
+	w->unread = (struct unread){ .count = 0 };
 	w->drain_end = w->sweep = w->connector_away = w->keyholder_away = NULL;
 	w->draining = false;
 	w->badge[0] = '\0';
@@ -414,6 +416,7 @@ static void descriptors_lack(uint8_t how)
 {
 	kernel.no_headroom = how & 1;
 	kernel.odd_sockets = how & 2 ? 1 : 0;
+	kernel.unread = how & 4;
 }
 
 static void take_step(struct input *input)
