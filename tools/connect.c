@@ -12,6 +12,7 @@
 #include "base/macros.h"
 #include "base/text.h"
 #include "tools/complain.h"
+#include "tools/file.h"
 #include "tools/pump.h"
 #include "tools/report.h"
 #include "tlsbroker.h"
@@ -70,42 +71,10 @@ static enum exit_code set_failed(const char *argument, const char *expected)
 	return complain(exits_from_errno(error), argument, "%s", strerror(error));
 }
 
-struct text {
-	char *data;
-	size_t len;
-};
-
-/* It may have been a private key. */
-static void cleanup_text(struct text *text)
-{
-	if (text->data)
-		explicit_bzero(text->data, text->len);
-	free(text->data);
-}
-
-/* One byte more than MAX: the library says that it is too much.  It may be a pipe: --ca <(command).  0,
- * or an errno. */
-static int read_file(const char *path, size_t max, struct text *ret)
-{
-	FILE *file = fopen(path, "re");
-	int error = 0;
-
-	if (!file)
-		return errno;
-	setvbuf(file, NULL, _IONBF, 0); /* no copy of what may be a key */
-	ret->data = malloc(max + 1);
-	if (ret->data)
-		ret->len = fread(ret->data, 1, max + 1, file);
-	if (!ret->data || ferror(file))
-		error = errno;
-	fclose(file);
-	return error;
-}
-
 static int read_ca(const char *path, struct tlsb_config *config)
 {
-	cleanup_(cleanup_text) struct text text = { NULL, 0 };
-	int error = read_file(path, LIMIT_CA_BYTES, &text);
+	cleanup_(file_forget) struct file text = { NULL, 0 };
+	int error = file_read(path, LIMIT_CA_BYTES, &text);
 
 	if (!error && tlsb_config_set_ca(config, text.data, text.len) < 0)
 		error = errno;
@@ -127,14 +96,14 @@ static enum exit_code set_ca(struct tlsb_config *config, const char *path)
 /* Together they may be in one file, which then is larger than either may be. */
 static enum exit_code set_cert_key(struct tlsb_config *config, const struct options *options)
 {
-	cleanup_(cleanup_text) struct text cert = { NULL, 0 };
-	cleanup_(cleanup_text) struct text key = { NULL, 0 };
+	cleanup_(file_forget) struct file cert = { NULL, 0 };
+	cleanup_(file_forget) struct file key = { NULL, 0 };
 	const size_t max = 2 * (LIMIT_OWN_CERT_BYTES + LIMIT_KEY_BYTES);
-	int error = read_file(options->cert, max, &cert);
+	int error = file_read(options->cert, max, &cert);
 
 	if (error)
 		return complain(EXIT_USAGE, options->cert, "%s", strerror(error));
-	error = read_file(options->key, max, &key);
+	error = file_read(options->key, max, &key);
 	if (error)
 		return complain(EXIT_USAGE, options->key, "%s", strerror(error));
 	if (tlsb_config_set_client_cert_key(config, cert.data, cert.len, key.data, key.len) == 0)
