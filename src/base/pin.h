@@ -17,4 +17,10 @@ struct pin {
 /* Read the base64 of 32 bytes, with or without PIN_PREFIX in front.  0, or -EINVAL: it is not that. */
 int pin_parse(const char *text, struct pin *ret_pin);
 
+/* The text of one: 51 bytes and a NUL. */
+#define PIN_TEXT 51
+
+/* As pin_parse() reads it, with the prefix.  Returns DST. */
+char *pin_format(const struct pin *pin, char dst[PIN_TEXT + 1]);
+
 #endif

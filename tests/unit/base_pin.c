@@ -13,12 +13,13 @@ static void every_pin_is_read_as_it_was_written(void **state unused_)
 	uint64_t seed = 1;
 
 	for (int i = 0; i < 2000; i++) {
-		char text[64] = PIN_PREFIX;
+		char text[64] = PIN_PREFIX, written[PIN_TEXT + 1];
 		struct pin pin, read;
 
 		for (int n = 0; n < PIN_BYTES; n++)
 			pin.bytes[n] = i == 0 ? 0 : i == 1 ? 0xff : (uint8_t)testing_random(&seed);
 		EVP_EncodeBlock((unsigned char *)text + strlen(text), pin.bytes, PIN_BYTES);
+		assert_string_equal(pin_format(&pin, written), text);
 		assert_int_equal(pin_parse(text, &read), 0);
 		assert_memory_equal(&read, &pin, sizeof(pin));
 		assert_int_equal(pin_parse(text + strlen(PIN_PREFIX), &read), 0);
