@@ -5,7 +5,7 @@
  * session and the trust store; who the program is, the broker learns from the kernel.
  *
  * Manners.  0 or a count on success, -1 with errno on failure.  Calls do not block unless
- * tlsb_set_timeout() said that they may: a call that cannot finish returns -1 with EWOULDBLOCK,
+ * tlsb_set_timeout() said that they may (tlsb_badge() and tlsb_key_*() wait a bounded time): a call that cannot finish returns -1 with EWOULDBLOCK,
  * has moved nothing, and is called again, right away or when tlsb_fd() is readable.  The library
  * has no globals, makes no threads, touches no signals (it never raises SIGPIPE), and allocates
  * nothing on the read and write path.  Different handles may be used from different threads; one
@@ -96,6 +96,11 @@ enum tlsb_error {
 	TLSB_E_CERT_REVOKED = 72,
 	TLSB_E_CERT_PIN = 73,         /* none of its keys is one that is pinned */
 	TLSB_E_CERT_REVOCATION = 74,  /* whether it was revoked cannot be told */
+
+	/* tlsb_key_*() */
+	TLSB_E_KEY = 80,           /* there is no such key, or it is somebody else's: ENOENT */
+	TLSB_E_KEY_USE = 81,       /* it cannot be used in this way: EOPNOTSUPP */
+	TLSB_E_KEY_SIGNATURE = 82, /* the signature is not that of this key and hash: EBADMSG */
 };
 
 /* ------------------------------------------------------------------ the connection to the broker */
@@ -116,8 +121,8 @@ TLSB_PUBLIC void tlsb_close(struct tlsb *);
 
 /*
  * Who the broker says that this program is: the badge's name, for example "uid:1000".  Owned by the
- * handle.  Besides tlsb_open() the only call that may wait without a timeout having been set: until
- * the broker's first answer, one second at most.  NULL with errno EWOULDBLOCK if it has not come by
+ * handle.  One of the calls that may wait without a timeout having been set: until the broker's first
+ * answer, one second at most.  NULL with errno EWOULDBLOCK if it has not come by
  * then, or with the errno of the refusal or of the broker's end.
  */
 TLSB_PUBLIC const char *tlsb_badge(const struct tlsb *);
@@ -404,6 +409,110 @@ struct tlsb_info {
  * EINVAL: INFO is NULL or the size is 0.
  */
 TLSB_PUBLIC int tlsb_info(const struct tlsb_session *, struct tlsb_info *, size_t sizeof_info);
+
+/* ------------------------------------------------------------------------------------------- keys */
+
+/*
+ * Keys that live in the broker, in the process that holds all private keys: imported, used, destroyed,
+ * and never given back.  They sign hashes and verify signatures of hashes, and are never used in TLS; the
+ * keys of identities, and those of tlsb_config_set_client_cert_key(), are used there and never here.
+ *
+ * A key belongs to the badge and user of the program that has imported it: all programs of these may use
+ * and destroy it, nobody else can tell that it is there.  It stays, whichever program or worker ends,
+ * until it is destroyed, the policy lets the badge have no keys any more, or the broker's keyholder ends
+ * (with the daemon, or because it died).  It is a volatile key in the words of PSA's Crypto API.
+ *
+ * These calls wait for the broker's answer, ten seconds at most.  Besides what each says they fail with
+ * ENOENT, no such key; ETIMEDOUT, no answer came; ECONNRESET, the worker or the keyholder died over it
+ * (in the latter case all keys have gone); ECONNABORTED, the broker has gone or is stopping; EMFILE,
+ * it, or this program, has no descriptors or memory left; EACCES, the broker refused the program.  Any of
+ * them may have been done when it fails with ETIMEDOUT or ECONNRESET.  They may be called from
+ * several threads at once.
+ */
+
+/*
+ * A way to sign, with the hash that it is for.  The numbers are those of IANA's registry "TLS
+ * SignatureScheme" (RFC 8446, 4.2.3), without its ties to curves: with ECDSA any of these hashes goes with
+ * any key.  PKCS1 is RSASSA-PKCS1-v1_5 and PSS is RSASSA-PSS with MGF1 of the same hash and a salt as long
+ * as the hash (RFC 8017).  ECDSA's signatures are in DER (RFC 3279, 2.2.3).
+ */
+enum tlsb_signature {
+	TLSB_RSA_PKCS1_SHA256 = 0x0401,
+	TLSB_RSA_PKCS1_SHA384 = 0x0501,
+	TLSB_RSA_PKCS1_SHA512 = 0x0601,
+	TLSB_ECDSA_SHA256 = 0x0403,
+	TLSB_ECDSA_SHA384 = 0x0503,
+	TLSB_ECDSA_SHA512 = 0x0603,
+	TLSB_RSA_PSS_SHA256 = 0x0804,
+	TLSB_RSA_PSS_SHA384 = 0x0805,
+	TLSB_RSA_PSS_SHA512 = 0x0806,
+};
+
+/* No signature is longer: RSA with 4096 bits. */
+#define TLSB_SIGNATURE_MAX 512
+
+/*
+ * Import a key: a private one in PEM or DER (PKCS #8, or the older forms of RSA and EC), or a public one
+ * (SubjectPublicKeyInfo, RFC 5280), in LEN bytes at KEY; of PEM the first block that is a private key, else
+ * the first that is a public one.  RSA or RSA-PSS with 2048 to 4096 bits, or ECDSA on P-256, P-384 or P-521.  Its
+ * number comes at *RET_KEY.  The bytes go to the keyholder in a sealed file that nothing else reads; the
+ * copy that was made of them here is overwritten, what is passed in, the program has to overwrite.
+ *
+ * EINVAL: it is empty, no such key, or has a passphrase.  EOPNOTSUPP: Ed25519, which signs messages, not
+ * hashes.  EFBIG: more than 16 KiB, or than the program may write to a file.  EACCES: this badge may
+ * import none.  EMFILE: it has as many as it may (max-keys), or there is no room for more.  ENOMEM.
+ */
+TLSB_PUBLIC int tlsb_key_import(struct tlsb *, const void *key, size_t len, uint32_t *ret_key);
+
+/*
+ * Sign a hash of LEN bytes, which has to be that of ALGORITHM (an enum tlsb_signature): 32, 48 or 64.
+ * Returns the length of the signature, which stands in the SIZE bytes at SIGNATURE.
+ *
+ * EINVAL: the algorithm or the hash's length is none of these.  EOPNOTSUPP: that is another kind of key's
+ * algorithm, or only the public half is there.  EACCES: it is the key of an identity.  ERANGE: SIZE is less
+ * than the signature has.
+ */
+TLSB_PUBLIC ssize_t tlsb_key_sign_hash(struct tlsb *, uint32_t key, int algorithm, const void *hash,
+				       size_t len, void *signature, size_t size);
+
+/*
+ * 0: it is this key's signature of this hash.  EBADMSG: it is not.  Else as tlsb_key_sign_hash(), but that
+ * the public half is enough.
+ */
+TLSB_PUBLIC int tlsb_key_verify_hash(struct tlsb *, uint32_t key, int algorithm, const void *hash,
+				     size_t len, const void *signature, size_t signature_len);
+
+/* The key is forgotten, and its memory overwritten.  EACCES: it is the key of an identity. */
+TLSB_PUBLIC int tlsb_key_destroy(struct tlsb *, uint32_t key);
+
+enum tlsb_key_purpose {
+	TLSB_KEY_TLS = 1,  /* of an identity that was granted to the badge: signs in TLS, nothing else */
+	TLSB_KEY_HASH = 2, /* imported: signs and verifies hashes, nothing else */
+};
+
+/* Later versions add members at the end only; sizeof tells the library which this program knows. */
+struct tlsb_key_info {
+	uint32_t key;     /* its number */
+	uint32_t purpose; /* enum tlsb_key_purpose */
+	uint32_t bits;    /* of the modulus, or of the curve's order */
+	uint32_t has_private; /* 0: only the public half is there */
+	char type[16];    /* "RSA", "RSA-PSS", "ECDSA" or "Ed25519" */
+	char name[64];    /* the identity's, or "" */
+	char pin[52];     /* "sha256/" and the base64 of its SubjectPublicKeyInfo's SHA-256 (RFC 7469) */
+};
+
+/*
+ * The key with the lowest number above AFTER, of those that the program may use: from 0 on all of them,
+ * one after the other.  ENOENT: there is none any more.  EINVAL: INFO is NULL or the size is 0.
+ */
+TLSB_PUBLIC int tlsb_key_next(struct tlsb *, uint32_t after, struct tlsb_key_info *info,
+			      size_t sizeof_info);
+
+/*
+ * Why the last of these calls has failed on this handle, in whichever thread: one printable line, up to
+ * SIZE - 1 bytes of it at TEXT, ended with a NUL.  "" if nothing has.
+ */
+TLSB_PUBLIC void tlsb_key_error_text(const struct tlsb *, char *text, size_t size);
 
 #ifdef __cplusplus
 }

@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
+#include "base/fd.h"
 #include "base/macros.h"
 #include "base/text.h"
 #include "libtlsbroker/internal.h"
@@ -30,7 +32,7 @@ void tlsb_config_free(struct tlsb_config *config)
 	errno = saved;
 }
 
-static void free_secret(char *data, size_t len)
+void config_free_secret(char *data, size_t len)
 {
 	if (data)
 		explicit_bzero(data, len);
@@ -41,7 +43,7 @@ void config_forget_files(struct tlsb_config *config)
 {
 	free(config->ca);
 	free(config->cert);
-	free_secret(config->key, config->key_len);
+	config_free_secret(config->key, config->key_len);
 	config->ca = config->cert = config->key = NULL;
 }
 
@@ -124,11 +126,8 @@ static const char *next_block(const char *data, size_t len, const char *kind, si
 	return NULL;
 }
 
-/*
- * What of DATA is of this KIND: all blocks of PEM that are, or DER as it is.  One file may hold both
- * certificate and key, of which neither is to go where the other one goes.  0 or an errno.
- */
-static int pick(const char *data, size_t len, const char *kind, size_t max, char **ret, size_t *ret_len)
+int config_pick(const char *data, size_t len, const char *kind, size_t max, char **ret,
+		size_t *ret_len)
 {
 	const char *block = data, *end = data + len;
 	bool is_text = data && is_pem(data, len);
@@ -149,7 +148,7 @@ static int pick(const char *data, size_t len, const char *kind, size_t max, char
 		copy[used++] = '\n'; /* there is room: a block that is not the last ends before its line */
 	}
 	if (used == 0 || used > max) {
-		free_secret(copy, used);
+		config_free_secret(copy, used);
 		return used == 0 ? EINVAL : EFBIG;
 	}
 	*ret = copy;
@@ -164,10 +163,10 @@ int tlsb_config_set_client_cert_key(struct tlsb_config *config, const void *cert
 	int error = 0;
 
 	if (cert || key) {
-		error = pick(cert, cert_len, "CERTIFICATE", LIMIT_OWN_CERT_BYTES, &fresh.cert,
+		error = config_pick(cert, cert_len, "CERTIFICATE", LIMIT_OWN_CERT_BYTES, &fresh.cert,
 			     &fresh.cert_len);
 		if (!error)
-			error = pick(key, key_len, "PRIVATE KEY", LIMIT_KEY_BYTES, &fresh.key,
+			error = config_pick(key, key_len, "PRIVATE KEY", LIMIT_KEY_BYTES, &fresh.key,
 				     &fresh.key_len);
 	}
 	if (error) {
@@ -175,7 +174,7 @@ int tlsb_config_set_client_cert_key(struct tlsb_config *config, const void *cert
 		return invalid(error);
 	}
 	free(config->cert);
-	free_secret(config->key, config->key_len);
+	config_free_secret(config->key, config->key_len);
 	config->cert = fresh.cert;
 	config->cert_len = fresh.cert_len;
 	config->key = fresh.key;
@@ -183,6 +182,16 @@ int tlsb_config_set_client_cert_key(struct tlsb_config *config, const void *cert
 	if (cert)
 		config->identity[0] = '\0';
 	return 0;
+}
+
+/* A file of anonymous memory counts as one, and a program that may write none would be killed for it. */
+int config_key_file(const char *key, size_t len, int *ret_fd)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur < len)
+		return -EFBIG;
+	return fd_sealed_copy("tlsbroker-key", key, len, ret_fd);
 }
 
 int config_is_host(const char *s)

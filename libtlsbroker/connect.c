@@ -1,7 +1,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -83,16 +82,6 @@ static int send_psk(struct tlsb_session *session)
 	return 0;
 }
 
-/* A file of anonymous memory counts as one, and a program that may write none would be killed for it. */
-static int make_key_file(const struct tlsb_config *config, int *ret_fd)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur < config->key_len)
-		return -EFBIG;
-	return fd_sealed_copy("tlsbroker-key", config->key, config->key_len, ret_fd);
-}
-
 /* As a file that the worker passes on unread: nothing of it is in a message. */
 static int send_key(struct tlsb_session *session)
 {
@@ -102,7 +91,7 @@ static int send_key(struct tlsb_session *session)
 
 	if (!session->config->key || session->key_sent)
 		return 0;
-	r = make_key_file(session->config, &fd);
+	r = config_key_file(session->config->key, session->config->key_len, &fd);
 	if (r < 0)
 		return r == -EAGAIN ? -ENOMEM : r;
 	r = msg_send(session->fd, &client_messages, CLIENT_MSG_OWN_KEY, &nothing, NULL, 0, &fd);

@@ -4,7 +4,7 @@
  *   open.c      the connection to the broker         config.c  settings
  *   connect.c   from tlsb_connect() to the channel   stream.c  bytes
  *   session.c   how far a session is, how it ended   wait.c    sleeping
- *   info.c      what was agreed
+ *   info.c      what was agreed                      keys.c    keys that are kept in the broker
  *
  * Whatever comes from the broker is hostile: messages are checked by wire/msg.h, words of the control
  * page are read once into private memory and judged there.
@@ -26,7 +26,7 @@
 struct tlsb {
 	int fd;
 	struct sockaddr_un address; /* to see later whether anybody is still there */
-	pthread_mutex_t lock;       /* for all below: sessions may be used from several threads */
+	pthread_mutex_t lock;       /* for all below: the handle may be used from several threads */
 	bool gone;                  /* the broker closed the connection */
 	bool welcome;
 	char badge[LIMIT_BADGE + 1];
@@ -34,6 +34,7 @@ struct tlsb {
 	char refused_text[LIMIT_TEXT + 1];
 	uint32_t refusals; /* how many sessions have to be told that on a connection that goes on */
 	int lifeline; /* our end; the worker holds the other */
+	char key_text[LIMIT_TEXT + 1]; /* why the last thing that was wanted of a key has failed */
 };
 
 struct tlsb_config {
@@ -108,7 +109,30 @@ struct tlsb_session {
  */
 uint32_t open_listen(struct tlsb *tlsb, bool anew, char *ret_text);
 
+/*
+ * Whether anybody listens at the broker's address.  The socket's type is the wrong one on purpose:
+ * EPROTOTYPE means that the broker is there, and it need not accept anything to say so.
+ */
+bool open_is_there(const struct tlsb *tlsb);
+
+/* So long after a hang-up it is certain whether a worker died or the daemon. */
+#define GONE_SETTLES_MS 100
+
 /* ---- config.c ---- */
+
+/*
+ * What of DATA is of this KIND: all blocks of PEM whose label ends so, or DER as it is.  One file may hold
+ * several kinds, of which none is to go where another one goes.  *RET is freed with config_free_secret().
+ * 0 or an errno.
+ */
+int config_pick(const char *data, size_t len, const char *kind, size_t max, char **ret,
+		size_t *ret_len);
+
+/* Overwritten first.  NULL is fine. */
+void config_free_secret(char *data, size_t len);
+
+/* 0; -EFBIG: the program may not make a file as large as that; or -errno. */
+int config_key_file(const char *key, size_t len, int *ret_fd);
 
 /* A copy, or a default one for NULL; NULL without memory. */
 struct tlsb_config *config_copy(const struct tlsb_config *config);

@@ -141,6 +141,15 @@ uint32_t open_listen(struct tlsb *tlsb, bool anew, char *ret_text)
 	return refused;
 }
 
+bool open_is_there(const struct tlsb *tlsb)
+{
+	cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd < 0 || connect(fd, (const struct sockaddr *)&tlsb->address,
+				 sizeof(tlsb->address)) == 0 ||
+	       (errno != ECONNREFUSED && errno != ENOENT);
+}
+
 /* The two getters below only fill in what is not known yet: const for the caller. */
 static struct tlsb *unconst(const struct tlsb *tlsb)
 {

@@ -8,9 +8,6 @@
 #include "libtlsbroker/internal.h"
 #include "wire/errors.h"
 
-/* So long after a hang-up it is certain whether a worker died or the daemon. */
-#define GONE_SETTLES_MS 100
-
 int session_fail(struct tlsb_session *session, uint32_t code, const char *text)
 {
 	const struct error_info *info = error_info(code);
@@ -117,19 +114,6 @@ void session_bell(struct tlsb_session *session)
 	(void)shutdown(session->fd, SHUT_RDWR);
 }
 
-/*
- * Whether anybody listens at the broker's address.  The socket's type is the wrong one on purpose:
- * EPROTOTYPE means that the broker is there, and it need not accept anything to say so.
- */
-static bool broker_listens(const struct tlsb *tlsb)
-{
-	cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	return fd < 0 || connect(fd, (const struct sockaddr *)&tlsb->address,
-				 sizeof(tlsb->address)) == 0 ||
-	       (errno != ECONNREFUSED && errno != ENOENT);
-}
-
 /* The worker has said that nothing more will happen, and why.  Returns -1. */
 static int fail_as_told(struct tlsb_session *session, struct control_page *page)
 {
@@ -159,7 +143,7 @@ static int fail_ended(struct tlsb_session *session)
 	refused = open_listen(session->tlsb, true, text);
 	if (refused)
 		return session_fail(session, refused, text);
-	if (!broker_listens(session->tlsb))
+	if (!open_is_there(session->tlsb))
 		return session_fail(session, TLSB_E_BROKER_GONE, NULL);
 	/* When the whole daemon dies, its processes do so one after the other: who asks at once may
 	 * still find the door open. */

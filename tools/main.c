@@ -8,6 +8,8 @@
  *   status.c    asks the broker        status_text.c, status_json.c
  *   ask.c       sessions, kill, badges, reload      ask_json.c
  *   explain.c   who may connect to where            whom.c      and who that is
+ *   keys.c      keys in the broker                  keys_print.c
+ *   file.c      files that are read as a whole
  *
  * It holds no TLS code: what arrives here is plain text, and printable where it is printed.
  */
@@ -20,6 +22,7 @@
 #include "tools/complain.h"
 #include "tools/connect.h"
 #include "tools/explain.h"
+#include "tools/keys.h"
 #include "tools/options.h"
 #include "tools/status.h"
 
@@ -43,6 +46,8 @@ static int run(const struct options *options)
 		return status_run(options);
 	if (options->command == EXPLAIN)
 		return explain_run(options);
+	if (options->command == KEYS)
+		return keys_run(options);
 	return ask_run(options);
 }
 

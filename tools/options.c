@@ -139,6 +139,12 @@ static int parse_pid(const char *text, uint32_t *ret_pid)
 	return -1;
 }
 
+static int parse_padding(const char *text, bool *ret_pkcs1)
+{
+	*ret_pkcs1 = strcmp(text, "pkcs1") == 0;
+	return *ret_pkcs1 || strcmp(text, "pss") == 0 ? -1 : usage(text, "--padding must be pss or pkcs1");
+}
+
 /* One option; as options_parse(). */
 static int set(struct options *options, int value, const char *argument)
 {
@@ -204,6 +210,11 @@ static int set(struct options *options, int value, const char *argument)
 	case OPTION_VERBOSE:
 		options->verbose = true;
 		return -1;
+	case OPTION_SIGNATURE:
+		options->signature = argument;
+		return -1;
+	case OPTION_PADDING:
+		return parse_padding(argument, &options->pkcs1);
 	case OPTION_JSON:
 		options->json = true;
 		return -1;
@@ -309,6 +320,43 @@ static int parse_target(const char *word, struct options *options)
 	return wrong ? usage(word, wrong) : -1;
 }
 
+static const struct {
+	const char *word;
+	enum key_verb verb;
+	int operands;
+} key_verbs[] = {
+	{ "list", KEYS_LIST, 0 },     { "import", KEYS_IMPORT, 1 },	{ "sign", KEYS_SIGN, 1 },
+	{ "verify", KEYS_VERIFY, 1 }, { "destroy", KEYS_DESTROY, 1 },
+};
+
+static int parse_key_operand(const char *word, struct options *options)
+{
+	options->key_file = word;
+	if (options->verb == KEYS_IMPORT)
+		return -1;
+	if (text_parse_u32(word, 1, UINT32_MAX, &options->key_number) < 0)
+		return usage(word, "a key is a number, as in tlsbroker-cli keys");
+	return -1;
+}
+
+static int parse_keys(int count, char **words, struct options *options)
+{
+	if (count == 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(key_verbs); i++) {
+		if (strcmp(words[0], key_verbs[i].word) != 0)
+			continue;
+		options->verb = key_verbs[i].verb;
+		if (count - 1 < key_verbs[i].operands)
+			return usage(words[0], options->verb == KEYS_IMPORT ? "say which file"
+									    : "say which key");
+		if (count - 1 > key_verbs[i].operands)
+			return usage(words[count - 1], "that is one word too many");
+		return count == 1 ? -1 : parse_key_operand(words[1], options);
+	}
+	return usage(words[0], "keys can be: list, import FILE, sign KEY, verify KEY, destroy KEY");
+}
+
 static int parse_operands(int count, char **words, struct options *options)
 {
 	switch (options->command) {
@@ -317,6 +365,8 @@ static int parse_operands(int count, char **words, struct options *options)
 		if (count != 1)
 			return usage(NULL, count ? "one HOST:PORT only" : "say where to: HOST:PORT");
 		return parse_target(words[0], options);
+	case KEYS:
+		return parse_keys(count, words, options);
 	case KILL:
 		if (count != 1)
 			return usage(NULL, count ? "one session only" : "say which session");
@@ -356,6 +406,8 @@ int options_parse(int argc, char **argv, struct options *ret_options)
 		return usage(NULL, "--cert and --key go together");
 	if (options.cert && options.identity)
 		return usage(NULL, "--cert or --identity, not both");
+	if (options.command == KEYS && (options.verb == KEYS_VERIFY) != (options.signature != NULL))
+		return usage(NULL, "keys verify and --signature go together");
 	if (options.user && options.pid)
 		return usage(NULL, "--user or --pid, not both");
 	*ret_options = options;

@@ -18,10 +18,13 @@ enum command {
 	BADGES = 16,
 	RELOAD = 32,
 	EXPLAIN = 64,
+	KEYS = 128,
 };
 
 /* All that ask the broker about itself. */
-#define ASKING (STATUS | SESSIONS | KILL | BADGES | RELOAD | EXPLAIN)
+#define ASKING (STATUS | SESSIONS | KILL | BADGES | RELOAD | EXPLAIN | KEYS)
+
+enum key_verb { KEYS_LIST, KEYS_IMPORT, KEYS_SIGN, KEYS_VERIFY, KEYS_DESTROY };
 
 struct options {
 	enum command command;
@@ -48,6 +51,13 @@ struct options {
 	/* explain: about whom; none of them: about ourselves */
 	const char *user;
 	uint32_t pid;
+
+	/* keys */
+	enum key_verb verb;
+	const char *key_file;  /* import */
+	uint32_t key_number;   /* sign, verify, destroy */
+	const char *signature; /* verify: its file */
+	bool pkcs1;
 
 	/* kill: a session */
 	uint32_t worker;

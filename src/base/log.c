@@ -43,6 +43,10 @@ const char *log_field_name(enum log_field field)
 		[FIELD_CRL] = "crl",
 		[FIELD_OCSP] = "ocsp",
 		[FIELD_UNIT] = "unit",
+		[FIELD_KEY] = "key",
+		[FIELD_ALGORITHM] = "algorithm",
+		[FIELD_BITS] = "bits",
+		[FIELD_FINGERPRINT] = "fingerprint",
 	};
 
 	return names[field];

@@ -45,7 +45,8 @@ enum log_field {
 	FIELD_MS,      /* how long it took */
 	FIELD_RULE,    /* the protocol rule that was broken */
 	FIELD_ERROR,   /* what errno or a library said */
-	FIELD_EVENT,   /* "session": this line is the audit record of one; "lost": of so many, none */
+	FIELD_EVENT,   /* "session": this line is the audit record of one; "lost": of so many, none;
+			  "key": of a key's import or end */
 	FIELD_NAME,    /* that the server proved to have */
 	FIELD_STEP,    /* at which it failed */
 	FIELD_PINS,    /* what came of each check of a certificate that had to be made */
@@ -53,6 +54,10 @@ enum log_field {
 	FIELD_OCSP,
 	FIELD_PSK,     /* by which the server is known: its name, or what the server calls it */
 	FIELD_UNIT,    /* of the program, set by the supervisor */
+	FIELD_KEY,     /* the number of one that a program has imported */
+	FIELD_ALGORITHM, /* its kind: "RSA" */
+	FIELD_BITS,
+	FIELD_FINGERPRINT, /* as a pin: "sha256/..." */
 	FIELD_COUNT,
 };
 

@@ -1,25 +1,35 @@
 #include "keyholder/asker.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/ticks.h"
+#include "keyholder/errand.h"
 #include "keyholder/input.h"
 #include "keyholder/keyholder.h"
 #include "keyholder/sign.h"
 #include "tlsbroker.h"
+#include "wire/keywish.h"
 
-/* One signature that is wanted: all that SIGN_PARTs and their SIGN have brought; or a key that is lent. */
+enum job_kind {
+	JOB_SIGN,   /* all that SIGN_PARTs and their SIGN have brought */
+	JOB_LEND,
+	JOB_ERRAND, /* with a descriptor: a key is to be imported */
+};
+
 struct job {
 	STAILQ_ENTRY(job) next;
-	int fd; /* the key's; -1: it is a signature */
+	enum job_kind kind;
+	int fd; /* a key's, or -1 */
 	bool withdrawn; /* its key was taken back */
 	uint64_t id;
 	uint32_t key;
 	uint16_t scheme;
+	struct key_wish wish;
 	size_t len;
 	uint8_t bytes[];
 };
@@ -100,13 +110,32 @@ static void do_lend(struct asker *asker, const struct job *job)
 	chan_send(&asker->chan, MSG_KEY_LENT, &told.body, told.tail, told.len, NULL);
 }
 
+static void do_errand(struct asker *asker, const struct job *job)
+{
+	const struct errand errand = { .id = job->id, .wish = job->wish, .fd = job->fd,
+				       .tail = job->bytes, .len = job->len };
+
+	errand_do(asker, &errand);
+}
+
+static const struct {
+	void (*work)(struct asker *asker, const struct job *job);
+	size_t count; /* of those that wait: where in struct asker */
+} kinds[] = {
+	[JOB_SIGN] = { do_sign, offsetof(struct asker, job_count) },
+	[JOB_LEND] = { do_lend, offsetof(struct asker, lends) },
+	[JOB_ERRAND] = { do_errand, offsetof(struct asker, errands) },
+};
+
+static unsigned *count_of(struct asker *asker, enum job_kind kind)
+{
+	return (unsigned *)((char *)asker + kinds[kind].count);
+}
+
 static void forget_job(struct asker *asker, struct job *job)
 {
 	STAILQ_REMOVE_HEAD(&asker->jobs, next);
-	if (job->fd >= 0)
-		asker->lends--;
-	else
-		asker->job_count--;
+	--*count_of(asker, job->kind);
 	asker->job_bytes -= job->len;
 	ticks_close(job->fd);
 	free(job);
@@ -116,20 +145,20 @@ void asker_work(struct asker *asker)
 {
 	struct job *job = STAILQ_FIRST(&asker->jobs);
 
-	if (job->fd >= 0)
-		do_lend(asker, job);
-	else
-		do_sign(asker, job);
+	kinds[job->kind].work(asker, job);
 	forget_job(asker, job);
 }
 
 /* ---- what it says ---- */
 
+/* Answers that a worker may leave unread, and what is still to be answered. */
+#define MOST_ANSWERS (LIMIT_SIGNS + LIMIT_LENT + LIMIT_KEY_ASKS)
+
 /* Room for so many bytes more.  A worker that has too much on the way knows no bounds. */
 static bool has_room(const struct asker *asker, size_t len)
 {
 	return len <= LIMIT_SIGN_BYTES && asker->job_count < LIMIT_SIGNS &&
-	       asker->job_count + chan_queued(&asker->chan) < LIMIT_SIGNS + LIMIT_LENT &&
+	       asker->job_count + chan_queued(&asker->chan) < MOST_ANSWERS &&
 	       asker->job_bytes + len <= LIMIT_SIGNS_BYTES;
 }
 
@@ -138,6 +167,7 @@ static void add_job(struct asker *asker, struct job *job)
 	if (STAILQ_EMPTY(&asker->jobs))
 		keyholder_queue(asker);
 	STAILQ_INSERT_TAIL(&asker->jobs, job, next);
+	++*count_of(asker, job->kind);
 	asker->job_bytes += job->len;
 }
 
@@ -176,13 +206,12 @@ static int on_sign(struct chan *chan, struct msg *msg)
 	job = malloc(sizeof(*job) + len);
 	if (!job)
 		return -ENOMEM;
-	*job = (struct job){ .fd = -1, .id = body->id, .key = body->key, .scheme = body->scheme,
+	*job = (struct job){ .kind = JOB_SIGN, .fd = -1, .id = body->id, .key = body->key, .scheme = body->scheme,
 			     .len = len };
 	if (asker->part)
 		memcpy(job->bytes, asker->part, asker->part_len);
 	memcpy(job->bytes + asker->part_len, msg->tail, msg->tail_len);
 	forget_part(asker);
-	asker->job_count++;
 	add_job(asker, job);
 	return 0;
 }
@@ -201,8 +230,7 @@ static int on_key_lend(struct chan *chan, struct msg *msg)
 	job = malloc(sizeof(*job));
 	if (!job)
 		return -ENOMEM;
-	*job = (struct job){ .fd = msg_take_fd(msg, 0), .id = body->id };
-	asker->lends++;
+	*job = (struct job){ .kind = JOB_LEND, .fd = msg_take_fd(msg, 0), .id = body->id };
 	add_job(asker, job);
 	return 0;
 }
@@ -244,10 +272,60 @@ static int on_psk_wanted(struct chan *chan, struct msg *msg)
 	return 0;
 }
 
+/* ---- keys that programs have imported ---- */
+
+/* With the message's tail; the rest of it is the caller's to fill. */
+static int new_errand(const struct asker *asker, const struct msg *msg, struct job **ret)
+{
+	struct job *job;
+
+	if (asker->errands >= LIMIT_KEY_ASKS ||
+	    asker->errands + chan_queued(&asker->chan) >= MOST_ANSWERS)
+		return -EBADMSG;
+	job = malloc(sizeof(*job) + msg->tail_len);
+	if (!job)
+		return -ENOMEM;
+	*job = (struct job){ .kind = JOB_ERRAND, .fd = -1, .len = msg->tail_len };
+	memcpy(job->bytes, msg->tail, msg->tail_len);
+	*ret = job;
+	return 0;
+}
+
+static int on_key_hold(struct chan *chan, struct msg *msg)
+{
+	const struct msg_key_hold *body = msg->body;
+	struct job *job;
+	int r = new_errand(chan->owner, msg, &job);
+
+	if (r < 0)
+		return r;
+	job->id = body->id;
+	job->fd = msg_take_fd(msg, 0);
+	add_job(chan->owner, job);
+	return 0;
+}
+
+static int on_key_ask(struct chan *chan, struct msg *msg)
+{
+	const struct msg_key_ask *body = msg->body;
+	struct job *job;
+	int r = keywish_is_good(&body->wish, msg->tail_len) ? new_errand(chan->owner, msg, &job)
+							    : -EBADMSG;
+
+	if (r < 0)
+		return r;
+	job->id = body->id;
+	job->wish = body->wish;
+	add_job(chan->owner, job);
+	return 0;
+}
+
 static chan_handler *const handlers[MSG_COUNT] = {
 	[MSG_PSK_WANTED] = on_psk_wanted,
 	[MSG_KEY_LEND] = on_key_lend,
 	[MSG_KEY_BACK] = on_key_back,
+	[MSG_KEY_HOLD] = on_key_hold,
+	[MSG_KEY_ASK] = on_key_ask,
 	[MSG_SIGN_PART] = on_sign_part,
 	[MSG_SIGN] = on_sign,
 };

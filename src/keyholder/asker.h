@@ -27,6 +27,7 @@ struct asker {
 	size_t job_bytes;
 	struct guests guests; /* the keys that it has lent */
 	unsigned lends;	      /* those that were not looked at yet */
+	unsigned errands;     /* what is wanted of keys that programs have imported */
 	uint8_t *part; /* the beginning of the next job, from SIGN_PARTs */
 	size_t part_len;
 	uint64_t logged_ms; /* that it asked for what it may not */

@@ -116,6 +116,11 @@ static int on_key(struct chan *chan, struct msg *msg)
 	return r;
 }
 
+static int on_key_limits(struct chan *chan, struct msg *msg)
+{
+	return imports_limit(&keyholder_of(chan)->imports, msg);
+}
+
 /* Handshakes that are under way may need a signature yet; the supervisor keeps their time. */
 static int on_drain(struct chan *chan unused_, struct msg *msg unused_)
 {
@@ -129,6 +134,7 @@ static chan_handler *const handlers[MSG_COUNT] = {
 	[MSG_WORKER_GONE] = on_worker_gone,
 	[MSG_KEYS] = on_keys,
 	[MSG_KEY] = on_key,
+	[MSG_KEY_LIMITS] = on_key_limits,
 };
 
 /* Everything that OpenSSL may want from files, while there are any. */
@@ -146,6 +152,7 @@ static int prepare(struct child *child)
 	keyholder->is_unlocked = r > 0;
 	keyholder->child = child;
 	TAILQ_INIT(&keyholder->busy);
+	imports_init(&keyholder->imports);
 	child->state = keyholder;
 	return 0;
 }
@@ -166,6 +173,7 @@ static void stop(struct child *child)
 		asker_free(LIST_FIRST(&keyholder->askers));
 	keys_deinit(&keyholder->keys);
 	keys_deinit(&keyholder->coming);
+	imports_deinit(&keyholder->imports);
 	if (keyholder->turn)
 		event_free(keyholder->turn);
 	free(keyholder);

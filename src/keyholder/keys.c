@@ -55,7 +55,7 @@ int keys_add(struct keys *keys, const struct msg *msg)
 	uint32_t at = body->badge_count * (uint32_t)sizeof(*key.badges);
 	int r;
 
-	if (keys->count >= keys->expected || body->key == 0 || (body->key & KEY_IS_LENT) ||
+	if (keys->count >= keys->expected || body->key == 0 || body->key >= KEY_IS_IMPORTED ||
 	    body->kind > KEY_PSK || body->badge_count > LIMIT_BADGES || at > msg->tail_len ||
 	    msg_tail_string(msg, &at, msg->tail_len - at, key.name, sizeof(key.name)) < 0)
 		return -EBADMSG;
@@ -72,18 +72,37 @@ int keys_add(struct keys *keys, const struct msg *msg)
 	return 0;
 }
 
+static bool is_granted(const struct key *key, uint32_t badge)
+{
+	for (uint32_t i = 0; i < key->badge_count; i++) {
+		if (key->badges[i] == badge)
+			return true;
+	}
+	return false;
+}
+
 const struct key *keys_find(const struct keys *keys, enum key_kind kind, uint32_t number,
 			    uint32_t badge)
 {
 	for (uint32_t i = 0; i < keys->count; i++) {
 		const struct key *key = &keys->list[i];
 
-		if (key->number != number || key->kind != kind)
-			continue;
-		for (uint32_t j = 0; j < key->badge_count; j++) {
-			if (key->badges[j] == badge)
-				return key;
-		}
+		if (key->number == number && key->kind == kind && is_granted(key, badge))
+			return key;
 	}
 	return NULL;
+}
+
+const struct key *keys_next(const struct keys *keys, uint32_t after, uint32_t badge)
+{
+	const struct key *found = NULL;
+
+	for (uint32_t i = 0; i < keys->count; i++) {
+		const struct key *key = &keys->list[i];
+
+		if (key->number > after && key->pkey && is_granted(key, badge) &&
+		    (!found || key->number < found->number))
+			found = key;
+	}
+	return found;
 }

@@ -44,4 +44,7 @@ static inline bool keys_are_complete(const struct keys *keys)
 const struct key *keys_find(const struct keys *keys, enum key_kind kind, uint32_t number,
 			    uint32_t badge);
 
+/* The private one with the lowest number above AFTER that BADGE may use, and that can be used; or NULL. */
+const struct key *keys_next(const struct keys *keys, uint32_t after, uint32_t badge);
+
 #endif

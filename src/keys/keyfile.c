@@ -58,6 +58,20 @@ static EVP_PKEY *decode(const char *bytes, size_t len, bool *ret_encrypted)
 	return key;
 }
 
+static EVP_PKEY *decode_public(const char *bytes, size_t len)
+{
+	const unsigned char *der = (const unsigned char *)bytes;
+	EVP_PKEY *key;
+	BIO *bio;
+
+	if (!memmem(bytes, len, "-----BEGIN ", 11))
+		return d2i_PUBKEY(NULL, &der, (long)len);
+	bio = BIO_new_mem_buf(bytes, (int)len);
+	key = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
+	BIO_free(bio);
+	return key;
+}
+
 static bool is_curve_known(const EVP_PKEY *key)
 {
 	static const char *const curves[] = { "prime256v1", "secp384r1", "secp521r1" };
@@ -85,18 +99,25 @@ static const char *what_is_wrong(const EVP_PKEY *key)
 	return EVP_PKEY_is_a(key, "ED25519") ? NULL : "is neither RSA, ECDSA nor Ed25519";
 }
 
-static int parse(const char *bytes, size_t len, EVP_PKEY **ret_key, const char **ret_why)
+/* RET_PRIVATE is NULL when a public key is of no use. */
+static int parse(const char *bytes, size_t len, EVP_PKEY **ret_key, bool *ret_private,
+		 const char **ret_why)
 {
 	unsigned long failures = memory_failures();
 	bool encrypted = false;
 	EVP_PKEY *key = decode(bytes, len, &encrypted);
 
+	if (ret_private) {
+		*ret_private = key;
+		key = key || encrypted ? key : decode_public(bytes, len);
+	}
 	ERR_clear_error();
 	if (memory_failures() != failures) {
 		EVP_PKEY_free(key);
 		return -ENOMEM;
 	}
-	*ret_why = encrypted ? "is protected by a passphrase" : "has no private key in it";
+	*ret_why = encrypted ? "is protected by a passphrase"
+		   : ret_private ? "has no key in it" : "has no private key in it";
 	if (key)
 		*ret_why = what_is_wrong(key);
 	if (*ret_why) {
@@ -174,7 +195,7 @@ int keyfile_read(int fd, EVP_PKEY **ret_key, const char **ret_why)
 
 	if (!bytes)
 		return r;
-	r = parse(bytes, len, ret_key, ret_why);
+	r = parse(bytes, len, ret_key, NULL, ret_why);
 	keyfile_release(bytes);
 	return r;
 }
@@ -204,7 +225,7 @@ static int bits_of(const EVP_PKEY *key, const char *param)
 }
 
 /* What OpenSSL calculates with takes time by its numbers' lengths, and whoever made the key chose them. */
-static const char *what_takes_long(const EVP_PKEY *key)
+static const char *what_takes_long(const EVP_PKEY *key, bool is_private)
 {
 	static const char *const numbers[] = {
 		OSSL_PKEY_PARAM_RSA_D,	       OSSL_PKEY_PARAM_RSA_FACTOR1,
@@ -220,7 +241,7 @@ static const char *what_takes_long(const EVP_PKEY *key)
 	if (bits_of(key, OSSL_PKEY_PARAM_RSA_E) > LIMIT_RSA_EXPONENT_BITS ||
 	    bits_of(key, OSSL_PKEY_PARAM_RSA_FACTOR3) > 0)
 		return "is an RSA key of an unusual kind";
-	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+	for (size_t i = 0; is_private && i < ARRAY_SIZE(numbers); i++) {
 		const int length = bits_of(key, numbers[i]);
 
 		if (length == 0 || length > bits)
@@ -229,8 +250,9 @@ static const char *what_takes_long(const EVP_PKEY *key)
 	return NULL;
 }
 
-int keyfile_read_lent(int fd, EVP_PKEY **ret_key, uint8_t ret_digest[KEYFILE_DIGEST],
-		      const char **ret_why)
+/* RET_PRIVATE as in parse(); RET_DIGEST may be NULL. */
+static int read_hostile(int fd, EVP_PKEY **ret_key, bool *ret_private, uint8_t *ret_digest,
+			const char **ret_why)
 {
 	unsigned long failures = memory_failures();
 	EVP_PKEY *key = NULL;
@@ -243,11 +265,11 @@ int keyfile_read_lent(int fd, EVP_PKEY **ret_key, uint8_t ret_digest[KEYFILE_DIG
 		r = load(fd, &bytes, &len, ret_why);
 	if (!bytes)
 		return r;
-	r = parse(bytes, len, &key, ret_why);
-	if (r == 0 && !EVP_Digest(bytes, len, ret_digest, NULL, EVP_sha256(), NULL))
+	r = parse(bytes, len, &key, ret_private, ret_why);
+	if (r == 0 && ret_digest && !EVP_Digest(bytes, len, ret_digest, NULL, EVP_sha256(), NULL))
 		r = -ENOMEM;
 	if (r == 0)
-		*ret_why = what_takes_long(key);
+		*ret_why = what_takes_long(key, !ret_private || *ret_private);
 	ERR_clear_error();
 	keyfile_release(bytes);
 	if (memory_failures() != failures)
@@ -260,4 +282,15 @@ int keyfile_read_lent(int fd, EVP_PKEY **ret_key, uint8_t ret_digest[KEYFILE_DIG
 	}
 	*ret_key = key;
 	return 0;
+}
+
+int keyfile_read_lent(int fd, EVP_PKEY **ret_key, uint8_t ret_digest[KEYFILE_DIGEST],
+		      const char **ret_why)
+{
+	return read_hostile(fd, ret_key, NULL, ret_digest, ret_why);
+}
+
+int keyfile_read_imported(int fd, EVP_PKEY **ret_key, bool *ret_private, const char **ret_why)
+{
+	return read_hostile(fd, ret_key, ret_private, NULL, ret_why);
 }

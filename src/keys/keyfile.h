@@ -40,6 +40,11 @@ int keyfile_read_lent(int fd, EVP_PKEY **ret_key, uint8_t ret_digest[KEYFILE_DIG
 		      const char **ret_why);
 
 /*
+ * The same of a private key, or a public one alone: *ret_private says which it is.
+ */
+int keyfile_read_imported(int fd, EVP_PKEY **ret_key, bool *ret_private, const char **ret_why);
+
+/*
  * Whether FD can be such a file: anonymous memory, sealed, not larger.  Nobody can make who reads it wait;
  * whoever has a socket's or a pipe's other descriptors can, and so can a file system.  Reads nothing of it.
  */

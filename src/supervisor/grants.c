@@ -52,6 +52,23 @@ static int send_key(const struct conf *conf, has_fn *has, const struct conf_iden
 	return chan_send(keyholder, MSG_KEY, &body, tail, len + name_len, &fd);
 }
 
+/* How many keys the programs of each badge may import. */
+static int send_limits(const struct conf *conf, struct chan *keyholder)
+{
+	struct msg_key_limits body = { .max_keys = 0 };
+	struct key_limit limits[LIMIT_BADGES];
+
+	if (conf->badge_count == 0)
+		body.max_keys = (uint32_t)conf_number(conf, NULL, SETTING_max_keys);
+	for (unsigned i = 0; i < conf->badge_count; i++)
+		limits[i] = (struct key_limit){
+			.badge = conf->badges[i].number,
+			.max_keys = (uint32_t)conf_number(conf, &conf->badges[i], SETTING_max_keys),
+		};
+	return chan_send(keyholder, MSG_KEY_LIMITS, &body, limits, conf->badge_count * sizeof(limits[0]),
+			 NULL);
+}
+
 int grants_send_keyholder(const struct conf *conf, const struct identity_files *identities,
 			  const struct psk_files *psks, struct chan *keyholder)
 {
@@ -66,5 +83,5 @@ int grants_send_keyholder(const struct conf *conf, const struct identity_files *
 			     identities->list[i].key.fd, keyholder);
 	for (unsigned i = 0; r == 0 && i < conf->psk_count; i++)
 		r = send_key(conf, conf_has_psk, &conf->psks[i], KEY_PSK, psks->list[i].fd, keyholder);
-	return r;
+	return r < 0 ? r : send_limits(conf, keyholder);
 }

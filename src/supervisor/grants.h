@@ -1,6 +1,6 @@
 /*
  * The keyholder's slice of the configuration: all keys that somebody may use, of identities and psks, and
- * which badges those are.
+ * which badges those are; and how many each badge's programs may import.
  */
 #ifndef TLSB_SUPERVISOR_GRANTS_H
 #define TLSB_SUPERVISOR_GRANTS_H

@@ -10,7 +10,7 @@
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
 /* Fields of an entry at most. */
-#define JOURNAL_FIELDS_MAX 32
+#define JOURNAL_FIELDS_MAX 40
 
 /* A socket to send entries from.  0 or -errno. */
 int journal_open(int *ret_fd);

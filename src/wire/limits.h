@@ -61,8 +61,11 @@
  */
 #define LIMIT_CLIENTS_QUEUED 128
 
-/* Descriptors: two for a session, one for a client, ends of sessions (worker/unread.h), a few of its own. */
-#define LIMIT_WORKER_FILES (2 * LIMIT_SESSIONS_PER_UID + LIMIT_CLIENTS_PER_UID * 2 + LIMIT_UNREAD + 64)
+/* Descriptors: two for a session, one for a client, ends of sessions (worker/unread.h), two for what is
+ * wanted of a key, a few of its own. */
+#define LIMIT_WORKER_FILES                                                                         \
+	(2 * LIMIT_SESSIONS_PER_UID + LIMIT_CLIENTS_PER_UID * 2 + LIMIT_UNREAD +                   \
+	 2 * LIMIT_KEY_SOCKETS + 64)
 /*
  * RLIMIT_NOFILE of the roles that pass descriptors to others, if we may have so much: above what workers
  * may have on the way, or one of those that was taken over could keep them from it (worker/unread.h).  How
@@ -231,10 +234,11 @@
 /* A private key's file: RSA with 16384 bits has 13 KiB in PEM. */
 #define LIMIT_KEY_BYTES (16u * 1024)
 
-/* Memory for private keys that is never swapped out: 256 of RSA with 8192 bits, and as much for those that
- * programs lend.  Every process may lock 8 MiB. */
-#define LIMIT_KEY_MEMORY  (2 * 1024u * 1024)
-#define LIMIT_LENT_MEMORY (LIMIT_KEY_MEMORY / 2)
+/* Memory for private keys that is never swapped out: 256 of RSA with 8192 bits and as much again, the
+ * same for those that programs lend, and for those that they import.  Every process may lock 8 MiB. */
+#define LIMIT_KEY_MEMORY      (4 * 1024u * 1024)
+#define LIMIT_LENT_MEMORY     (LIMIT_KEY_MEMORY / 4)
+#define LIMIT_IMPORTED_MEMORY (LIMIT_KEY_MEMORY / 4)
 
 /*
  * Private keys of programs that one worker has lent at once, each for a handshake; its other handshakes
@@ -244,6 +248,24 @@
 
 /* The largest RSA key of a program: a signature takes some milliseconds, in which nobody else gets one. */
 #define LIMIT_LENT_RSA_BITS 4096
+
+/*
+ * Keys that the programs of one user have imported, the most that max-keys can say, and those of all users.
+ * Private ones take 3 KiB each of the memory above, public ones about as much of the other.
+ */
+#define LIMIT_KEYS_OF_ONE  64
+#define LIMIT_KEYS_OF_ALL  4096
+
+/* What one worker has asked the keyholder about such keys at once, beside its handshakes' signatures; and the
+ * sockets on which its programs ask: the others wait there. */
+#define LIMIT_KEY_ASKS	  16
+#define LIMIT_KEY_SOCKETS 64
+
+#define LIMIT_HASH          64  /* SHA-512 */
+#define LIMIT_KEY_SIGNATURE 512 /* RSA with 4096 bits */
+
+/* How many of them each badge may have: 8 bytes for each of LIMIT_BADGES. */
+#define LIMIT_KEY_LIMITS 2048
 
 /* The public half of it, in DER. */
 #define LIMIT_PUBLIC_KEY 1024

@@ -337,6 +337,72 @@ struct msg_signed {
 	uint32_t reserved;
 };
 
+/*
+ * Keys that programs import: how many each badge may have.  What the others have goes.  tail: a struct
+ * key_limit for each.
+ */
+struct msg_key_limits {
+	uint32_t max_keys; /* of a user, when there is no badge */
+	uint32_t reserved;
+};
+
+struct key_limit {
+	uint32_t badge;
+	uint32_t max_keys; /* of a user */
+};
+
+enum key_action {
+	KEY_IMPORT = 0,
+	KEY_SIGN_HASH = 1,
+	KEY_VERIFY_HASH = 2,
+	KEY_DESTROY = 3,
+	KEY_NEXT = 4, /* tell the one with the lowest number above KEY */
+	KEY_ACTIONS,
+};
+
+/* With SIGN and VERIFY the tail is the hash; with VERIFY, behind it, the signature. */
+struct key_wish {
+	uint32_t key;
+	uint16_t action;    /* enum key_action, but not KEY_IMPORT */
+	uint16_t algorithm; /* enum tlsb_signature */
+	uint32_t hash_len;
+	uint32_t reserved;
+};
+
+/* Numbers of keys that were imported; identities have smaller ones. */
+#define KEY_IS_IMPORTED 0x40000000u
+
+enum key_type { KEY_TYPE_RSA = 1, KEY_TYPE_RSA_PSS, KEY_TYPE_EC, KEY_TYPE_ED25519 };
+
+/* One key; with IMPORT, DESTROY and NEXT. */
+struct key_told {
+	uint32_t key;
+	uint32_t bits;
+	uint16_t purpose;     /* enum tlsb_key_purpose */
+	uint16_t type;        /* enum key_type */
+	uint32_t has_private; /* 0: only its public half is there */
+	uint8_t fingerprint[32]; /* SHA-256 of its SubjectPublicKeyInfo */
+};
+
+/* fd: an anonymous file with the key, sealed, that the worker has not read. */
+struct msg_key_hold {
+	uint64_t id; /* the worker's; comes back in KEY_ANSWER */
+};
+
+/* Whose keys these are follows from the channel. */
+struct msg_key_ask {
+	uint64_t id;
+	struct key_wish wish;
+};
+
+/* tail: with SIGN the signature, with NEXT its name; if there is an error, a text for a person. */
+struct msg_key_answer {
+	uint64_t id;
+	struct key_told told;
+	uint32_t action; /* which that was */
+	uint32_t error; /* enum tlsb_error */
+};
+
 /* A handshake begins that is to use it. */
 struct msg_psk_wanted {
 	uint64_t id;
@@ -601,6 +667,21 @@ struct msg_connect {
 	uint16_t cert_len; /* bytes sent before in OWN_CERT messages, with an OWN_KEY; 0: none */
 };
 
+/* fd: the worker's end of a socket on which one thing is wanted of a key. */
+#define msg_key_socket msg_empty
+
+/* fd: an anonymous file with a private or a public key and nothing else in it, sealed. */
+#define msg_key_import msg_empty
+
+struct msg_key_use {
+	struct key_wish wish;
+};
+
+/* tail: as KEY_ANSWER's.  What could not be done is REFUSED. */
+struct msg_key_done {
+	struct key_told told;
+};
+
 /* fd: the session's shared memory (ring/channel.h). */
 struct msg_opened {
 	uint32_t capacity; /* of each ring */
@@ -635,6 +716,7 @@ enum msg_phase {
 	MAIN = 2,
 	SETUP = 4,
 	SESSION = 8,
+	KEY = 16,
 };
 
 #endif

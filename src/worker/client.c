@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "tlsbroker.h"
 #include "wire/inquiry.h"
+#include "worker/errand.h"
 #include "worker/listing.h"
 #include "worker/session.h"
 #include "worker/state.h"
@@ -26,6 +27,8 @@ void client_end(struct client *client)
 	/* Orphaning takes a session off this list. */
 	while ((session = LIST_FIRST(&client->sessions)))
 		session_orphan(session);
+	while (!LIST_EMPTY(&client->errands))
+		errand_free(LIST_FIRST(&client->errands));
 	LIST_REMOVE(client, in_worker);
 	worker->client_count--;
 	counters_add(worker->child->counters, COUNTER_clients, -1);
@@ -132,7 +135,7 @@ static int on_lifeline(struct chan *chan, struct msg *msg)
 	return 0;
 }
 
-/* Tell a session that is not one yet why it will not be. */
+/* Tell a session, or what else was to have a socket of its own, why it will not be. */
 static int refuse_session(int fd, uint32_t code, const char *text)
 {
 	struct msg_refused refused = { .error = code };
@@ -155,6 +158,24 @@ static int on_session(struct chan *chan, struct msg *msg)
 	}
 	(void)session_new(client->worker, client, msg_take_fd(msg, 0));
 	return 0;
+}
+
+static int on_key_socket(struct chan *chan, struct msg *msg)
+{
+	static const char too_many[] = "too many programs of this user ask about keys at once";
+	struct client *client = chan->owner;
+	int r;
+
+	if (!is_pair_end(msg->fds[0]))
+		return -EBADMSG;
+	if (client->worker->draining)
+		return refuse_session(msg->fds[0], TLSB_E_STOPPING, "tlsbrokerd is shutting down");
+	if (!fd_headroom(LIMIT_WORKER_SPARE_FILES))
+		return refuse_session(msg->fds[0], TLSB_E_RESOURCES, no_descriptors);
+	r = errand_new(client, msg);
+	if (r == -EMFILE)
+		return refuse_session(msg->fds[0], TLSB_E_QUOTA, too_many);
+	return r == 0 ? 0 : refuse_session(msg->fds[0], TLSB_E_RESOURCES, "the broker has no memory left");
 }
 
 /* We have no descriptor left for what the program sent: it hears why, and goes on without. */
@@ -282,6 +303,9 @@ chan_handler *const client_handlers[CLIENT_MSG_COUNT] = {
 	[CLIENT_MSG_CONNECT] = session_on_connect,
 	[CLIENT_MSG_BELL] = session_on_bell,
 	[CLIENT_MSG_DISCONNECT] = session_on_disconnect,
+	[CLIENT_MSG_KEY_SOCKET] = on_key_socket,
+	[CLIENT_MSG_KEY_IMPORT] = errand_on_import,
+	[CLIENT_MSG_KEY_USE] = errand_on_use,
 };
 
 int client_new(struct worker *worker, const struct msg_client *msg, int fd)

@@ -9,12 +9,14 @@
 
 #include "wire/chan.h"
 
+struct errand;
 struct session;
 struct worker;
 
 struct client {
 	LIST_ENTRY(client) in_worker;
 	LIST_HEAD(, session) sessions;
+	LIST_HEAD(, errand) errands;
 	struct worker *worker;
 	struct chan chan;
 	uint64_t id; /* the frontdoor's; 0: of an earlier frontdoor */

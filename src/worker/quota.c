@@ -7,9 +7,9 @@
 #include "base/macros.h"
 #include "wire/limits.h"
 
-/* Descriptors that are no session's: clients and their lifelines, ends of sessions that are over,
- * channels, the event loop. */
-#define OTHER_FILES (2 * LIMIT_CLIENTS_PER_UID + LIMIT_UNREAD + 64)
+/* Descriptors that are no session's: clients and their lifelines, ends of sessions that are over, questions
+ * about keys, channels, the event loop. */
+#define OTHER_FILES (2 * LIMIT_CLIENTS_PER_UID + LIMIT_UNREAD + 2 * LIMIT_KEY_SOCKETS + 64)
 
 void quota_init(struct quota *quota, uint64_t files)
 {

@@ -16,6 +16,7 @@
 #include "worker/unread.h"
 
 struct client;
+struct errand;
 struct fibre;
 struct lending;
 struct session;
@@ -51,6 +52,9 @@ struct worker {
 	struct signs_asked signs_asked;
 	TAILQ_HEAD(, lending) lendings_in_line;
 	unsigned lends_asked, lent_count; /* keys on their way to the keyholder, and those that it has */
+	struct slots errands; /* about keys, by the id that KEY_ASK carries */
+	TAILQ_HEAD(, errand) errands_in_line;
+	unsigned errands_asked; /* of the keyholder, and not answered */
 	unsigned fibre_count; /* of handshakes that wait for a signature */
 	struct fibre *idle_fibre;
 };

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "tlsbroker.h"
 #include "worker/client.h"
+#include "worker/errand.h"
 #include "worker/fibre.h"
 #include "worker/lending.h"
 #include "worker/listing.h"
@@ -346,6 +347,7 @@ static void on_keyholder_gone(struct chan *chan, enum msg_rule rule, const char 
 	chan_deinit(chan);
 	await_keyholder(worker);
 	lending_on_keyholder_gone(worker);
+	errand_on_keyholder_gone(worker);
 	signing_on_keyholder_gone(worker);
 }
 
@@ -355,7 +357,14 @@ static int on_key_lent(struct chan *chan, struct msg *msg)
 	return 0;
 }
 
+static int on_key_answer(struct chan *chan, struct msg *msg)
+{
+	errand_on_answer(chan->owner, msg);
+	return 0;
+}
+
 static chan_handler *const keyholder_handlers[MSG_COUNT] = {
+	[MSG_KEY_ANSWER] = on_key_answer,
 	[MSG_SIGNED] = on_signed,
 	[MSG_KEY_LENT] = on_key_lent,
 	[MSG_PSK_GIVEN] = on_psk_given,
@@ -374,6 +383,7 @@ static int set_keyholder(struct worker *worker, int fd)
 	if (r == 0) {
 		signing_on_keyholder(worker);
 		lending_on_keyholder(worker);
+		errand_on_keyholder(worker);
 	}
 	return r;
 }
@@ -523,7 +533,9 @@ static int prepare(struct child *child)
 	child->state = worker;
 	TAILQ_INIT(&worker->signings_in_line);
 	TAILQ_INIT(&worker->lendings_in_line);
+	TAILQ_INIT(&worker->errands_in_line);
 	slots_init(&worker->sessions, LIMIT_SESSIONS_PER_UID);
+	slots_init(&worker->errands, LIMIT_KEY_SOCKETS);
 	return tls_prepare(&worker->tls);
 }
 
@@ -574,6 +586,7 @@ static void stop(struct child *child)
 	review_deinit(worker);
 	tls_deinit(&worker->tls);
 	slots_deinit(&worker->sessions);
+	slots_deinit(&worker->errands);
 	free(worker);
 }
 

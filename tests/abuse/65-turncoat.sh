@@ -63,6 +63,7 @@ write_conf <<-END
 		match        = any
 		identities   = { ours }
 		psks         = { ours }
+		max-keys     = 3
 		destinations = { "127.0.0.1:$ours", "localhost:$theirs", "allowed.test:443" }
 		max-sessions-per-second = 20
 	}
@@ -88,7 +89,11 @@ install -o "$OTHER" -m 600 "$keys/theirs.key" "$keys/own.key"
 background lent "$OTHER" tlsbroker-cli connect --socket "$SOCKET" --timeout 600 \
 	--cert "$keys/theirs.pem" --key "$keys/own.key" "127.0.0.1:$still"
 
-# A stream there and back, exact; a signature with its own key, and one with a key of the program's.
+# And a key that it has imported.
+stolen=$(as_uid "$OTHER" tlsbroker-cli keys --socket "$SOCKET" import "$keys/own.key")
+
+# A stream there and back, exact; a signature with its own key, and one with a key of the program's;
+# and one of a hash.
 others_are_well()
 {
 	lives pulse
@@ -101,7 +106,11 @@ others_are_well()
 		"127.0.0.1:$want" > "$TMP/shown" 2>&1
 	grep -q '^ *identity *(own)$' "$TMP/shown"
 	lives lent
+	sha256sum "$keys/theirs.pem" | as_uid "$OTHER" tlsbroker-cli keys --socket "$SOCKET" sign "$stolen" \
+		> "$TMP/signature"
+	openssl dgst -sha256 -verify "$keys/theirs.pub" -signature "$TMP/signature" "$keys/theirs.pem"
 }
+openssl pkey -in "$keys/theirs.key" -pubout -out "$keys/theirs.pub"
 prove "the other badge has sessions, and its key" others_are_well
 
 # ---- the attempts ----
@@ -121,7 +130,7 @@ victim=$(pgrep -u "$DAEMON" -P "$(pid_of daemon)" -f -- '-x worker ' | head -n 1
 step=9
 abuse_full && step=1
 # Well above the users of other tests.
-background ask - turncoat ask "$SOCKET" 70000 "$victim" "$ours" "$theirs" $step
+background ask - turncoat ask "$SOCKET" 70000 "$victim" "$ours" "$theirs" $step "$stolen"
 
 # said UID PID OUTCOME: the log says it of this worker.
 said()

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Case 42, from outside: one user floods the keyholder through its worker, with handshakes for a key
 # whose signatures are slow, as many at once as it can; another user gets its signatures meanwhile, each
-# right, since the server verifies them.  10,000 of them at full length.
+# right, since the server verifies them.  10,000 of them at full length.  The same with hashes that it has
+# signed by a key that it has imported.
 # Limit: 900 s
 . "$(dirname "$0")/../system/lib.sh"
 
@@ -111,4 +112,44 @@ if [ -s "$TMP/besides" ]; then
 	attacked messages "$(cat "$TMP/floods")" "$(cat "$TMP/floods")"
 fi
 for i in 1 2 3; do stop flood$i KILL; done
+
+# The same with hashes, by a key that the program has imported.
+hashes()
+{
+	status '.counters.hashes_signed'
+}
+
+flood_of_hashes()
+{
+	local i key
+	install -o 61001 -m 600 "$keys/slow.key" "$keys/imported.key"
+	key=$(as_uid 61001 tlsbroker-cli keys --socket "$SOCKET" import "$keys/imported.key")
+	sha256sum "$keys/slow.pem" > "$TMP/hash"
+	# shellcheck disable=SC2016  # expands in the inner shell
+	for i in 1 2 3 4 5 6; do
+		background "flood$i" 61001 bash -c 'while tlsbroker-cli keys --socket "$0" sign "$1" < "$2" \
+			> /dev/null; do :; done' "$SOCKET" "$key" "$TMP/hash"
+	done
+	busy() { [ "$(hashes)" -gt 20 ]; }
+	wait_until 30 busy
+}
+prove "case 42: one user has hashes signed without end" flood_of_hashes
+
+besides_hashes()
+{
+	local before
+	before=$(hashes)
+	handshakes $COUNT > "$TMP/besides"
+	echo $(($(hashes) - before)) > "$TMP/floods"
+	for i in 1 2 3 4 5 6; do lives flood$i; done
+	[ "$(cat "$TMP/floods")" -gt 0 ]
+	equal "$(status '.counters.signatures_refused')" 0
+}
+prove "case 42: another user's $COUNT signatures meanwhile, each of them right" besides_hashes
+if [ -s "$TMP/besides" ]; then
+	echo "# 1000 sessions with a signature: $(cat "$TMP/besides") ms while $(cat "$TMP/floods") hashes were" \
+		"signed for a flood"
+	attacked messages "$(cat "$TMP/floods")" "$(cat "$TMP/floods")"
+fi
+for i in 1 2 3 4 5 6; do stop flood$i KILL; done
 prove "it stops without leaving anything" stop_daemon

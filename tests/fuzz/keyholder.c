@@ -1,7 +1,8 @@
 /*
  * The keyholder: its real handlers, between workers that were taken over and a supervisor that sends keys
  * in files of any kind.  Whatever happens, everything that was taken is given back, nobody is over its
- * bounds, and no signature goes to a badge that has no key, nor of bytes that are no handshake's.
+ * bounds, and no signature goes to a badge that has no key, nor of bytes that are no handshake's; and of a key
+ * that was imported hears nobody but whose it is.
  *
  *   steps: which (1), and what belongs to it
  */
@@ -30,6 +31,9 @@ enum step {
 	KEY_COMES,
 	SENDING_FAILS,
 	TIME_PASSES,
+	LIMITS_COME,
+	WORKER_IMPORTS,
+	WORKER_USES,
 	STEPS,
 };
 
@@ -62,6 +66,21 @@ static bool has_a_key(uint32_t badge, enum key_kind kind)
 	return false;
 }
 
+/* Whom a key is told of, or whom it serves, has it. */
+static void check_answer(const struct asker *asker, const struct iovec *iov)
+{
+	struct msg_key_answer body;
+	const struct owner owner = { asker->badge, asker->uid };
+
+	memcpy(&body, iov[1].iov_base, sizeof(body));
+	must(body.action < KEY_ACTIONS && iov[1].iov_len == sizeof(body));
+	must(body.error == TLSB_E_NONE || body.told.key == 0);
+	if (body.told.purpose == TLSB_KEY_HASH && body.action != KEY_DESTROY)
+		must(imports_find(&keyholder()->imports, owner, body.told.key));
+	if (body.told.purpose == TLSB_KEY_TLS)
+		must(body.action == KEY_NEXT && has_a_key(asker->badge, KEY_PRIVATE));
+}
+
 static void on_sent(int fd, const struct msghdr *packet)
 {
 	const struct iovec *iov = packet->msg_iov;
@@ -71,6 +90,13 @@ static void on_sent(int fd, const struct msghdr *packet)
 	size_t signature;
 
 	memcpy(&header, iov[0].iov_base, sizeof(header));
+	if (header.type == MSG_KEY_ANSWER) {
+		LIST_FOREACH(asker, &keyholder()->askers, next) {
+			if (asker->chan.fd == fd)
+				check_answer(asker, iov);
+		}
+		return;
+	}
 	if (header.type != MSG_SIGNED && header.type != MSG_PSK_GIVEN)
 		return;
 	memcpy(&body, iov[1].iov_base, sizeof(body));
@@ -164,6 +190,9 @@ static void stop(void)
 	chan_deinit(&child.supervisor);
 	keys_deinit(&keyholder()->keys);
 	keys_deinit(&keyholder()->coming);
+	imports_deinit(&keyholder()->imports);
+	must(keyholder()->imports.count == 0 && keyholder()->imports.memory == 0);
+	imports_init(&keyholder()->imports);
 	must(TAILQ_EMPTY(&keyholder()->busy) && keyholder()->asker_count == 0);
 	must(stage_fds() == 0 && stage_events() == events_of_ours);
 }
@@ -303,6 +332,71 @@ static void key_comes(struct input *input)
 	say(child.supervisor.fd, MSG_KEY, &body, tail, sizeof(tail), &packet);
 }
 
+/* A file as key_comes() has: the good key, that with a byte changed, or the input's. */
+static void take_file(struct input *input, struct packet *packet, uint8_t changed[256])
+{
+	const uint8_t kind = take_u8(input);
+	const size_t at = take_u8(input);
+
+	*packet = (struct packet){ .file = good_key.der, .file_len = good_key.len };
+	if (kind == 1 && at < good_key.len && good_key.len <= 256) {
+		memcpy(changed, good_key.der, good_key.len);
+		changed[at] ^= take_u8(input);
+		packet->file = changed;
+	} else if (kind > 1) {
+		packet->file = take(input, take_u16(input), &packet->file_len);
+	}
+}
+
+static void worker_imports(struct input *input, const struct asker *asker)
+{
+	const struct msg_key_hold body = { .id = take_u8(input) };
+	struct packet packet;
+	uint8_t changed[256];
+
+	take_file(input, &packet, changed);
+	if (asker)
+		say(asker->chan.fd, MSG_KEY_HOLD, &body, NULL, 0, &packet);
+}
+
+/* Of one of all keys, perhaps another one's. */
+static uint32_t some_import(uint8_t which)
+{
+	const struct import *import;
+
+	LIST_FOREACH(import, &keyholder()->imports.list, next) {
+		if (which-- == 0)
+			return import->told.key;
+	}
+	return which;
+}
+
+static void worker_uses(struct input *input, const struct asker *asker)
+{
+	struct msg_key_ask body = { .id = take_u8(input) };
+	uint8_t tail[LIMIT_HASH + LIMIT_KEY_SIGNATURE];
+	size_t len;
+
+	body.wish.action = take_u8(input);
+	body.wish.key = some_import(take_u8(input));
+	body.wish.algorithm = take_u16(input);
+	body.wish.hash_len = take_u8(input);
+	len = take_u16(input) % (sizeof(tail) + 1);
+	take_into(input, tail, len);
+	if (asker)
+		say(asker->chan.fd, MSG_KEY_ASK, &body, tail, len, NULL);
+}
+
+static void limits_come(struct input *input)
+{
+	const struct msg_key_limits body = { .max_keys = take_u8(input) % 4 };
+	struct key_limit limits[BADGES];
+
+	for (uint32_t i = 0; i < BADGES; i++)
+		limits[i] = (struct key_limit){ i, take_u8(input) % 4 };
+	say(child.supervisor.fd, MSG_KEY_LIMITS, &body, limits, sizeof(limits), NULL);
+}
+
 static void take_step(struct input *input)
 {
 	static const int sends[] = { 0, EAGAIN, EPIPE, ENOMEM };
@@ -332,6 +426,17 @@ static void take_step(struct input *input)
 	case KEY_COMES:
 		key_comes(input);
 		break;
+	case LIMITS_COME:
+		limits_come(input);
+		break;
+	case WORKER_IMPORTS:
+		asker = some_asker(input);
+		worker_imports(input, asker);
+		break;
+	case WORKER_USES:
+		asker = some_asker(input);
+		worker_uses(input, asker);
+		break;
 	case SENDING_FAILS:
 		kernel.send_error = sends[take_u8(input) % ARRAY_SIZE(sends)];
 		break;
@@ -347,10 +452,13 @@ static void check_askers(void)
 	LIST_FOREACH(asker, &keyholder()->askers, next) {
 		must(asker->job_count <= LIMIT_SIGNS && asker->job_bytes <= LIMIT_SIGNS_BYTES);
 		must(asker->part_len <= LIMIT_SIGN_BYTES);
-		must(STAILQ_EMPTY(&asker->jobs) == (asker->job_count + asker->lends == 0));
+		must(STAILQ_EMPTY(&asker->jobs) ==
+		     (asker->job_count + asker->lends + asker->errands == 0));
+		must(asker->errands <= LIMIT_KEY_ASKS);
 		must(asker->guests.count + asker->lends <= LIMIT_LENT);
 	}
 	must(keyholder()->keys.count <= LIMIT_KEYS);
+	must(keyholder()->imports.memory <= LIMIT_IMPORTED_MEMORY);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -17,7 +17,7 @@ static void take_context(struct input *input, struct msg_context *ret_ctx)
 	ret_ctx->self = (enum role)(take_u8(input) % (ROLE_CLIENT + 1));
 	ret_ctx->peer = (enum role)(take_u8(input) % (ROLE_CLIENT + 1));
 	ret_ctx->table = tables[take_u8(input) % ARRAY_SIZE(tables)];
-	ret_ctx->phase = (enum msg_phase)(1 << take_u8(input) % 4);
+	ret_ctx->phase = (enum msg_phase)(1 << take_u8(input) % 5);
 }
 
 /* What a handler may rely on. */

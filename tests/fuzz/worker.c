@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "worker/ages.h"
 #include "worker/client.h"
+#include "worker/errand.h"
 #include "worker/review.h"
 #include "worker/session.h"
 #include "worker/state.h"
@@ -44,6 +45,9 @@ enum step {
 	DESCRIPTORS_LACK,
 	ROLE_HANGS_UP,
 	KEYHOLDER_SAYS,
+	PROGRAM_WANTS_KEYS,
+	ERRAND_SAYS,
+	KEYHOLDER_ANSWERS,
 	STEPS,
 };
 
@@ -203,6 +207,7 @@ static void stop(void)
 	w->draining = false;
 	w->badge[0] = '\0';
 	must(w->client_count == 0 && w->quota.sessions == 0);
+	must(TAILQ_EMPTY(&w->errands_in_line));
 	must(w->quota.ring_bytes == 0 && w->quota.ca_bytes == 0);
 	must(counters_get(child.counters, COUNTER_sessions) == 0);
 	must(counters_get(child.counters, COUNTER_clients) == 0);
@@ -277,6 +282,56 @@ static void program_opens(struct client *client)
 
 	if (client)
 		say(client->chan.fd, &client_messages, CLIENT_MSG_SESSION, &nothing, NULL, 0);
+}
+
+static struct errand *some_errand(struct input *input)
+{
+	unsigned number = take_u8(input) % 4;
+	struct client *client;
+	struct errand *errand;
+
+	LIST_FOREACH(client, &worker()->clients, in_worker) {
+		LIST_FOREACH(errand, &client->errands, of_client) {
+			if (number-- == 0)
+				return errand;
+		}
+	}
+	return NULL;
+}
+
+static void program_wants_keys(struct client *client)
+{
+	const struct msg_key_socket nothing = { 0 };
+
+	if (client)
+		say(client->chan.fd, &client_messages, CLIENT_MSG_KEY_SOCKET, &nothing, NULL, 0);
+}
+
+static void errand_says(struct input *input, struct errand *errand)
+{
+	struct packet_space space;
+	struct packet packet = stage_take_packet(input, &client_messages, &space);
+
+	/* What comes with KEY_IMPORT is a file. */
+	packet.file = input->at;
+	packet.file_len = MIN(input->left, (size_t)512);
+	if (errand)
+		deliver(errand->chan.fd, &packet);
+}
+
+static void keyholder_answers(struct input *input, const struct errand *errand)
+{
+	struct msg_key_answer answer = { .id = errand ? errand->id : 0 };
+	const uint8_t *tail;
+	size_t len;
+
+	answer.action = take_u8(input);
+	answer.error = take_u8(input);
+	answer.told.key = take_u32(input);
+	answer.told.type = take_u8(input);
+	tail = take(input, take_u8(input), &len);
+	if (worker()->keyholder.owner)
+		say(worker()->keyholder.fd, &internal_messages, MSG_KEY_ANSWER, &answer, tail, len);
 }
 
 static void hang_up(int fd)
@@ -424,6 +479,7 @@ static void take_step(struct input *input)
 	static const int errors[] = { 0, EAGAIN, EPIPE, ENOMEM };
 	struct worker *w = worker();
 	struct session *session;
+	struct errand *errand;
 	struct client *client;
 	uint8_t which;
 
@@ -494,6 +550,17 @@ static void take_step(struct input *input)
 		break;
 	case DESCRIPTORS_LACK:
 		descriptors_lack(take_u8(input));
+		break;
+	case PROGRAM_WANTS_KEYS:
+		program_wants_keys(some_client(input));
+		break;
+	case ERRAND_SAYS:
+		errand = some_errand(input);
+		errand_says(input, errand);
+		break;
+	case KEYHOLDER_ANSWERS:
+		errand = some_errand(input);
+		keyholder_answers(input, errand);
 		break;
 	case KEYHOLDER_SAYS:
 		role_says(input, &w->keyholder);

@@ -1,7 +1,7 @@
 /*
  * The keyholder runs out of memory, or the kernel refuses it something, at every place in turn: while it
- * is equipped, gets keys and others in their place, takes channels, and signs for one worker and for
- * another.  Whatever fails: a signature that is given is right, no byte of a key is in anything that it
+ * is equipped, gets keys and others in their place, takes channels, signs for one worker and for
+ * another, and has keys that programs have imported.  Whatever fails: a signature that is given is right, no byte of a key is in anything that it
  * says, the other worker is served, all are served afterwards, and nothing is left behind.
  *
  * A keyholder that cannot take what its supervisor tells it ends, and is started again; in the rig that
@@ -39,10 +39,11 @@ static const struct {
 struct trial {
 	const char *name;
 	unsigned kinds; /* a bit for each that is asked for */
-	bool is_old;	/* in TLS 1.2, where more than one message has to come */
+	bool is_old;	/* in TLS 1.2, where more than one message has to come; imported: public halves */
 	bool replaced;	/* the keys are given again meanwhile */
 	bool unequipped; /* the faults begin before START */
 	bool renewed;	/* the worker gets another channel */
+	bool imports;	/* it imports keys of these kinds, and has hashes signed */
 };
 
 struct bench {
@@ -52,6 +53,7 @@ struct bench {
 	unsigned secret_count;
 	uint8_t texts[2][3 * LIMIT_TAIL]; /* to be signed: TLS 1.3, 1.2 */
 	size_t lens[2];
+	struct answer given[2]; /* by the first kinds, of a hash of zeros */
 	int worker, other; /* the workers' ends */
 	uint64_t next_id;
 	const struct trial *trial;
@@ -143,6 +145,9 @@ static void tell(struct bench *bench, uint32_t type, const void *body, const voi
 
 static void give_keys(struct bench *bench)
 {
+	const struct key_limit limit = { BADGE, 4 };
+
+	tell(bench, MSG_KEY_LIMITS, &(struct msg_key_limits){ 0 }, &limit, sizeof(limit), -1);
 	tell(bench, MSG_KEYS, &(struct msg_keys){ .count = KINDS }, NULL, 0, -1);
 	for (uint32_t i = 0; i < KINDS && !bench->rig.lost; i++) {
 		const struct msg_key body = { .key = i + 1, .badge_count = 1 };
@@ -238,6 +243,186 @@ static unsigned sign_for_both(struct bench *bench, size_t kind, bool is_old)
 	return missing;
 }
 
+/* ---- keys that are imported ---- */
+
+static const uint8_t no_hash[32];
+
+struct told {
+	struct msg_key_answer body;
+	struct answer answer; /* its tail */
+};
+
+/* The next answer.  Whether the channel is still there. */
+static bool hear_told(struct bench *bench, uint64_t id, struct told *ret)
+{
+	const struct msg_context ctx = { &internal_messages, ROLE_WORKER, ROLE_KEYHOLDER, RUN };
+	const uint64_t end = clock_ms() + PATIENCE_MS;
+	enum msg_rule rule = RULE_NONE;
+	union msg_buffer buf;
+	struct msg msg;
+	int r;
+
+	while ((r = msg_recv(bench->worker, &ctx, &buf, &msg, &rule)) == -EAGAIN && !bench->rig.lost) {
+		assert_true(clock_ms() < end);
+		turn(bench);
+	}
+	if (r != 1)
+		return false;
+	assert_int_equal(msg.type, MSG_KEY_ANSWER);
+	memcpy(&ret->body, msg.body, sizeof(ret->body));
+	assert_int_equal(ret->body.id, id);
+	ret->answer.len = msg.tail_len;
+	memcpy(ret->answer.bytes, msg.tail, msg.tail_len);
+	expect_no_secret(bench, msg.tail, msg.tail_len);
+	return true;
+}
+
+/* What came of it: an enum tlsb_error.  That it was hung up upon counts as one of these. */
+static uint32_t hear_errand(struct bench *bench, struct told *ret)
+{
+	if (hear_told(bench, bench->next_id, ret))
+		return ret->body.error;
+	if (!bench->rig.lost) {
+		bench->hung++;
+		give_worker(bench, BADGE, &bench->worker);
+	}
+	return TLSB_E_RESOURCES;
+}
+
+static uint32_t import_key(struct bench *bench, const EVP_PKEY *key, bool public, struct told *ret)
+{
+	const struct msg_key_hold body = { .id = ++bench->next_id };
+	unsigned char *der = NULL;
+	int len = public ? i2d_PUBKEY(key, &der) : i2d_PrivateKey(key, &der), fd;
+
+	assert_int_equal(fd_sealed_copy("key", der, (size_t)len, &fd), 0);
+	OPENSSL_free(der);
+	(void)msg_send(bench->worker, &internal_messages, MSG_KEY_HOLD, &body, NULL, 0, &fd);
+	close(fd);
+	turn(bench);
+	return hear_errand(bench, ret);
+}
+
+static uint32_t do_errand(struct bench *bench, enum key_action action, uint32_t key, size_t kind,
+			  const struct answer *signature, struct told *ret)
+{
+	const bool hashes = action == KEY_SIGN_HASH || action == KEY_VERIFY_HASH;
+	const struct msg_key_ask body = {
+		.id = ++bench->next_id,
+		.wish = { .key = key, .action = (uint16_t)action,
+			  .algorithm = hashes ? kinds[kind].scheme : 0,
+			  .hash_len = hashes ? sizeof(no_hash) : 0 },
+	};
+	uint8_t tail[LIMIT_HASH + LIMIT_KEY_SIGNATURE], *end = tail;
+
+	if (hashes)
+		end = mempcpy(end, no_hash, sizeof(no_hash));
+	if (signature)
+		end = mempcpy(end, signature->bytes, signature->len);
+	(void)worker_say(bench->worker, MSG_KEY_ASK, &body, tail, (size_t)(end - tail));
+	turn(bench);
+	return hear_errand(bench, ret);
+}
+
+/* As OpenSSL has it, outside of the faults. */
+static EVP_PKEY_CTX *hash_context(EVP_PKEY *key, int (*init)(EVP_PKEY_CTX *))
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+
+	assert_true(init(ctx) > 0 && EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) > 0);
+	if (EVP_PKEY_is_a(key, "RSA"))
+		assert_true(EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) > 0 &&
+			    EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) > 0);
+	return ctx;
+}
+
+static bool is_of_hash(EVP_PKEY *key, const struct answer *answer)
+{
+	EVP_PKEY_CTX *ctx = hash_context(key, EVP_PKEY_verify_init);
+	bool good = EVP_PKEY_verify(ctx, answer->bytes, answer->len, no_hash, sizeof(no_hash)) == 1;
+
+	EVP_PKEY_CTX_free(ctx);
+	return good;
+}
+
+static void sign_hash_here(EVP_PKEY *key, struct answer *ret)
+{
+	EVP_PKEY_CTX *ctx = hash_context(key, EVP_PKEY_sign_init);
+
+	ret->len = LIMIT_KEY_SIGNATURE;
+	assert_int_equal(EVP_PKEY_sign(ctx, ret->bytes, &ret->len, no_hash, sizeof(no_hash)), 1);
+	EVP_PKEY_CTX_free(ctx);
+}
+
+/* Either it was done, or there was no room to do it: nothing else is ever said. */
+static unsigned judge_errand(struct bench *bench, uint32_t error, uint32_t wanted)
+{
+	if (error == wanted)
+		return 0;
+	assert_int_equal(error, TLSB_E_RESOURCES);
+	bench->failed++;
+	return 1;
+}
+
+/* Returns how many things were not done. */
+static unsigned use_import(struct bench *bench, size_t kind, bool public, uint32_t key)
+{
+	struct answer wrong = bench->given[kind];
+	struct told told;
+	unsigned missing = 0;
+	uint32_t error;
+
+	wrong.bytes[wrong.len / 2] ^= 1;
+	error = do_errand(bench, KEY_SIGN_HASH, key, kind, NULL, &told);
+	missing += judge_errand(bench, error, public ? TLSB_E_KEY_USE : TLSB_E_NONE);
+	if (error == TLSB_E_NONE) {
+		assert_true(is_of_hash(bench->keys[kind], &told.answer));
+		bench->signed_++;
+	}
+	if (!bench->rig.lost)
+		missing += judge_errand(bench, do_errand(bench, KEY_VERIFY_HASH, key, kind,
+							 &bench->given[kind], &told),
+					TLSB_E_NONE);
+	if (!bench->rig.lost)
+		missing += judge_errand(bench,
+					do_errand(bench, KEY_VERIFY_HASH, key, kind, &wrong, &told),
+					TLSB_E_KEY_SIGNATURE);
+	if (!bench->rig.lost)
+		missing += judge_errand(bench, do_errand(bench, KEY_DESTROY, key, kind, NULL, &told),
+					TLSB_E_NONE);
+	return missing;
+}
+
+static unsigned import_and_use(struct bench *bench, size_t kind, bool public)
+{
+	struct told told;
+	uint32_t error = import_key(bench, bench->keys[kind], public, &told);
+	unsigned missing;
+
+	/* What could not be looked at is no sealed file. */
+	if (error == TLSB_E_PARAMETER && memmem(told.answer.bytes, told.answer.len, "sealed file", 11))
+		error = TLSB_E_RESOURCES;
+	missing = judge_errand(bench, error, TLSB_E_NONE);
+	if (missing > 0 || bench->rig.lost)
+		return missing;
+	return use_import(bench, kind, public, told.body.told.key);
+}
+
+/* What was done, and not told; or not done. */
+static void destroy_all(struct bench *bench)
+{
+	struct told told;
+	uint32_t after = KEY_IS_IMPORTED;
+
+	while (do_errand(bench, KEY_NEXT, after, 0, NULL, &told) == TLSB_E_NONE) {
+		after = told.body.told.key;
+		assert_int_equal(do_errand(bench, KEY_DESTROY, after, 0, NULL, &told), TLSB_E_NONE);
+	}
+	assert_int_equal(told.body.error, TLSB_E_KEY);
+	assert_int_equal(rig_keyholder(&bench->rig)->imports.count, 0);
+	assert_int_equal(rig_keyholder(&bench->rig)->imports.memory, 0);
+}
+
 /* ---- a keyholder ---- */
 
 static void bench_begin(struct bench *bench)
@@ -284,7 +469,9 @@ static void live(struct bench *bench)
 	unsigned missing = 0;
 
 	for (size_t i = 0; i < KINDS && !bench->rig.lost; i++) {
-		if (trial->kinds >> i & 1)
+		if (trial->imports && trial->kinds >> i & 1)
+			missing += import_and_use(bench, i, trial->is_old);
+		else if (trial->kinds >> i & 1)
 			missing += sign_for_both(bench, i, trial->is_old);
 		if (trial->renewed && !bench->rig.lost)
 			give_worker(bench, BADGE, &bench->worker);
@@ -306,6 +493,9 @@ static void all_is_well(struct bench *bench)
 		give_worker(bench, BADGE, &bench->worker);
 		give_worker(bench, OTHER_BADGE, &bench->other);
 	}
+	destroy_all(bench);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(import_and_use(bench, i, false), 0);
 	for (size_t i = 0; i < OTHER; i++)
 		assert_int_equal(sign_for_both(bench, i, i % 2), 0);
 	assert_false(bench->rig.lost);
@@ -338,6 +528,9 @@ static void run(void *arg)
 /* Reading keys takes fifty thousand allocations, most of them OpenSSL's, for what it can read. */
 #define READING 211
 
+/* The same of one key, as often as it is done. */
+#define IMPORTING 29
+
 static const struct trial trials[] = {
 	{ .name = "ECDSA", .kinds = 1 << 0 },
 	{ .name = "RSA", .kinds = 1 << 1 },
@@ -345,6 +538,9 @@ static const struct trial trials[] = {
 	{ .name = "TLS 1.2", .kinds = 1 << 0 | 1 << 1, .is_old = true },
 	{ .name = "another channel", .kinds = 1 << 0, .renewed = true },
 	{ .name = "other keys", .kinds = 1 << 0, .replaced = true },
+	{ .name = "ECDSA, imported", .kinds = 1 << 0, .imports = true },
+	{ .name = "RSA, imported", .kinds = 1 << 1, .imports = true },
+	{ .name = "public keys, imported", .kinds = 1 << 0 | 1 << 1, .imports = true, .is_old = true },
 	{ .name = "a new keyholder", .kinds = 1 << 0 | 1 << 2, .unequipped = true },
 };
 
@@ -354,6 +550,8 @@ static void bench_init(struct bench *bench)
 	for (size_t i = 0; i < KINDS; i++)
 		bench->keys[i] = key_generate(kinds[i].type, kinds[i].group, kinds[i].bits);
 	keep_secrets(bench);
+	for (size_t i = 0; i < 2; i++)
+		sign_hash_here(bench->keys[i], &bench->given[i]);
 	bench->lens[false] = flight_1_3(bench->texts[false], FLIGHT_TEXT, 32);
 	bench->lens[true] =
 		flight_1_2(bench->texts[true], flight_types, ARRAY_SIZE(flight_types), 4000);
@@ -374,14 +572,18 @@ static void sweep(enum faults_kind kind, bool lasting, unsigned long step)
 	bench_init(&bench);
 	bench.lasting = lasting;
 	for (size_t i = 0; i < ARRAY_SIZE(trials); i++) {
-		unsigned long tried;
+		unsigned long tried, stride = step;
 		bool reads;
 
 		alarm(600);
 		bench.trial = &trials[i];
 		bench.signed_ = bench.failed = bench.hung = bench.deaths = 0;
 		reads = (trials[i].replaced || trials[i].unequipped) && kind == FAULTS_MEMORY;
-		tried = faults_sweep(kind, lasting, reads ? step * READING : step, run, &bench);
+		if (reads)
+			stride *= READING;
+		else if (trials[i].imports && kind == FAULTS_MEMORY)
+			stride *= IMPORTING;
+		tried = faults_sweep(kind, lasting, stride, run, &bench);
 		printf("# %s: %lu faults; %u signatures, all right; %u refused, %u workers were hung up "
 		       "on; %u keyholders gave up\n",
 		       trials[i].name, tried, bench.signed_, bench.failed, bench.hung, bench.deaths);

@@ -12,8 +12,8 @@
 #define MOST_FDS 8
 
 static const struct msg_table *const tables[] = { &internal_messages, &client_messages };
-static const enum msg_phase phases[2][4] = { { FRESH, RUN }, { HELLO, MAIN, SETUP, SESSION } };
-static const size_t phase_counts[2] = { 2, 4 };
+static const enum msg_phase phases[2][5] = { { FRESH, RUN }, { HELLO, MAIN, SETUP, SESSION, KEY } };
+static const size_t phase_counts[2] = { 2, 5 };
 
 struct wire {
 	int far, near;

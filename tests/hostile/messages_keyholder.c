@@ -103,11 +103,32 @@ static bool make(struct mutant *mutant, const struct msg_context *ctx, uint32_t 
 	const struct msg_sign sign = { .id = testing_random(seed), .key = KEY, .scheme = 0x0403 };
 	uint8_t bytes[256];
 	size_t len = flight_1_3(bytes, FLIGHT_TEXT, 32);
+	const size_t wish_len = testing_random(seed) % 3 * 32;
+	const struct msg_key_ask ask = { .wish = mutant_wish(seed, wish_len) };
 
-	if (type != MSG_SIGN || testing_random(seed) % 8 == 0)
+	if ((type != MSG_SIGN && type != MSG_KEY_ASK) || testing_random(seed) % 8 == 0)
 		return false;
-	mutant_init(mutant, ctx, type, &sign, bytes, len);
+	if (type == MSG_SIGN)
+		mutant_init(mutant, ctx, type, &sign, bytes, len);
+	else
+		mutant_init(mutant, ctx, type, &ask, bytes, wish_len);
 	return true;
+}
+
+/* What the table cannot know. */
+static bool is_content_good(const struct mutant *mutant)
+{
+	struct msg_key_ask ask;
+
+	switch (mutant_header(mutant).type) {
+	case MSG_KEY_BACK: /* nobody has lent any */
+		return false;
+	case MSG_KEY_ASK:
+		memcpy(&ask, mutant->bytes + 8, sizeof(ask));
+		return mutant_is_wish(&ask.wish, mutant->len - 8 - sizeof(ask));
+	default:
+		return true;
+	}
 }
 
 /* The table has said it all: what may be asked is answered, whatever it is. */
@@ -128,9 +149,7 @@ static void attack_with_many(struct scene *scene)
 	for (int i = 0; i < BATCH; i++) {
 		enum msg_rule rule = mutant_rule(&mutants[i]);
 
-		/* To give back a key that one has not is the one thing that the table cannot know. */
-		if (rule == RULE_NONE && !mutant_is_end(&mutants[i]) &&
-		    mutant_header(&mutants[i]).type == MSG_KEY_BACK)
+		if (rule == RULE_NONE && !mutant_is_end(&mutants[i]) && !is_content_good(&mutants[i]))
 			rule = RULE_CONTENT;
 		if (is_kept(workers[i]) != (rule == RULE_NONE && !mutant_is_end(&mutants[i])))
 			fail_msg("%s", mutant_text(&mutants[i]));

@@ -22,11 +22,12 @@ struct attacker {
 	struct msg_hello hello;
 	struct msg_explain explain;
 	struct msg_preshared preshared;
+	struct msg_key_use use;
 	char preshared_tail[LIMIT_PSK_IDENTITY + LIMIT_PSK_BYTES];
 	char text[160];
 };
 
-static const enum msg_phase phases[] = { HELLO, MAIN, SETUP, SESSION };
+static const enum msg_phase phases[] = { HELLO, MAIN, SETUP, SESSION, KEY };
 
 static void attacker_connects(struct scene *scene, struct attacker *attacker)
 {
@@ -51,7 +52,8 @@ static void attacker_arrives(struct scene *scene, struct attacker *attacker, enu
 		attacker_connects(scene, attacker);
 		return;
 	}
-	program_open(&scene->host, &attacker->session);
+	program_open_as(&scene->host, &attacker->session,
+			phase == KEY ? CLIENT_MSG_KEY_SOCKET : CLIENT_MSG_SESSION);
 	if (phase == SESSION)
 		session_ask(&attacker->session, &anything);
 }
@@ -81,7 +83,10 @@ static bool make_clients(struct mutant *mutant, const struct msg_context *ctx, u
 			   .group_count = testing_random(seed) % 3 },
 		.what = EXPLAIN_MYSELF - 1 + testing_random(seed) % 5,
 	};
+	const size_t wish_tail = testing_random(seed) % 3 * 32;
+	const struct msg_key_use use = { .wish = mutant_wish(seed, wish_tail) };
 	const struct msg_preshared preshared = { .name_len = testing_random(seed) % 20 };
+	static const char zeros[64];
 	static const char tail[] = "server.exampleserver.exampleh2TLS_AES_128_GCM_SHA256";
 
 	if (testing_random(seed) % 8 == 0)
@@ -94,6 +99,8 @@ static bool make_clients(struct mutant *mutant, const struct msg_context *ctx, u
 		mutant_init(mutant, ctx, type, &explain, tail, testing_random(seed) % 9);
 	else if (type == CLIENT_MSG_PRESHARED)
 		mutant_init(mutant, ctx, type, &preshared, tail, testing_random(seed) % 40);
+	else if (type == CLIENT_MSG_KEY_USE)
+		mutant_init(mutant, ctx, type, &use, zeros, wish_tail);
 	else if (type == CLIENT_MSG_CA || type == CLIENT_MSG_OWN_CERT)
 		mutant_init(mutant, ctx, type, NULL, "-----BEGIN CERTIFICATE-----", 27);
 	else
@@ -117,6 +124,7 @@ static void attacker_attacks(struct scene *scene, struct attacker *attacker, str
 	memcpy(&attacker->hello, mutant->bytes + 8, sizeof(attacker->hello));
 	memcpy(&attacker->explain, mutant->bytes + 8, sizeof(attacker->explain));
 	memcpy(&attacker->preshared, mutant->bytes + 8, sizeof(attacker->preshared));
+	memcpy(&attacker->use, mutant->bytes + 8, sizeof(attacker->use));
 	memcpy(attacker->preshared_tail, mutant->bytes + 8 + sizeof(attacker->preshared),
 	       sizeof(attacker->preshared_tail));
 	snprintf(attacker->text, sizeof(attacker->text), "%s", mutant_text(mutant));
@@ -157,6 +165,7 @@ static enum msg_rule judge_content(const struct attacker *attacker)
 	switch (attacker->type) {
 	case CLIENT_MSG_LIFELINE:
 	case CLIENT_MSG_SESSION:
+	case CLIENT_MSG_KEY_SOCKET:
 		return attacker->odd ? RULE_CONTENT : RULE_NONE;
 	case CLIENT_MSG_EXPLAIN:
 		return adds_up(attacker) ? RULE_NONE : RULE_CONTENT;
@@ -165,7 +174,11 @@ static enum msg_rule judge_content(const struct attacker *attacker)
 	case CLIENT_MSG_CA:
 	case CLIENT_MSG_OWN_CERT:
 		return attacker->tail_len == 0 ? RULE_CONTENT : RULE_NONE;
-	case CLIENT_MSG_OWN_KEY: /* nothing that comes with it is a sealed file */
+	case CLIENT_MSG_KEY_USE:
+		return mutant_is_wish(&attacker->use.wish, attacker->tail_len) ? RULE_NONE
+									       : RULE_CONTENT;
+	case CLIENT_MSG_OWN_KEY: /* nothing that comes with them is a sealed file */
+	case CLIENT_MSG_KEY_IMPORT:
 		return RULE_CONTENT;
 	case CLIENT_MSG_CONNECT:
 		return attacker->session.error == TLSB_E_BROKER_PROTOCOL ? RULE_CONTENT : RULE_NONE;
@@ -198,7 +211,7 @@ static void expect_refused(const struct attacker *attacker)
 		return;
 	}
 	assert_true(session->hung);
-	if (attacker->phase == SETUP) {
+	if (attacker->phase == SETUP || attacker->phase == KEY) {
 		assert_int_equal(session->error, TLSB_E_BROKER_PROTOCOL);
 		return;
 	}
@@ -276,7 +289,7 @@ static bool make_internal(struct mutant *mutant, const struct msg_context *ctx, 
 
 	mutant_init_any(mutant, ctx, type, seed);
 	if ((type == MSG_DIALED || type == MSG_DIAL_FAILED || type == MSG_DIAL_FORBIDDEN ||
-	     type == MSG_SIGNED || type == MSG_PSK_GIVEN || type == MSG_KEY_LENT) &&
+	     type == MSG_SIGNED || type == MSG_PSK_GIVEN || type == MSG_KEY_LENT || type == MSG_KEY_ANSWER) &&
 	    testing_random(seed) % 2)
 		memcpy(mutant->bytes + 8, id, sizeof(*id));
 	return true;

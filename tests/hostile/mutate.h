@@ -111,6 +111,27 @@ static inline enum msg_rule mutant_rule(const struct mutant *mutant)
 	return RULE_NONE;
 }
 
+/* What is wanted of a key, with a tail of LEN bytes: does it add up? */
+static inline bool mutant_is_wish(const struct key_wish *wish, size_t len)
+{
+	if (wish->action == KEY_SIGN_HASH)
+		return len <= 64 && wish->hash_len == len;
+	if (wish->action == KEY_VERIFY_HASH)
+		return wish->hash_len <= 64 && wish->hash_len <= len && len - wish->hash_len <= 512;
+	return (wish->action == KEY_DESTROY || wish->action == KEY_NEXT) && len == 0 &&
+	       wish->hash_len == 0 && wish->algorithm == 0;
+}
+
+/* One that often does. */
+static inline struct key_wish mutant_wish(uint64_t *seed, size_t len)
+{
+	return (struct key_wish){ .key = (uint32_t)testing_random(seed),
+				  .action = (uint16_t)(testing_random(seed) % (KEY_ACTIONS + 1)),
+				  .algorithm = testing_random(seed) % 2 ? 0x0403 : 0,
+				  .hash_len = testing_random(seed) % 2 ? (uint32_t)len
+								      : (uint32_t)(testing_random(seed) % 70) };
+}
+
 /* ---- good ones ---- */
 
 /* BODY, of the row's size (NULL: zeros), and a tail. */

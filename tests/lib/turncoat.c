@@ -258,12 +258,13 @@ static int ask_main(int argc, char **argv)
 	struct attempt attempt;
 	uint32_t step;
 
-	if (argc != 8)
-		errx(2, "usage: turncoat ask SOCKET UID PID OURS THEIRS STEP");
+	if (argc != 9)
+		errx(2, "usage: turncoat ask SOCKET UID PID OURS THEIRS STEP KEY");
 	order.victim = (uint32_t)atoi(argv[4]);
 	order.ours = (uint16_t)atoi(argv[5]);
 	order.theirs = (uint16_t)atoi(argv[6]);
 	step = (uint32_t)atoi(argv[7]);
+	order.stolen = (uint32_t)atoi(argv[8]);
 	for (; find_attempt(order.number, &attempt); order.number++) {
 		if (order.number < ARRAY_SIZE(attempts) || order.number % step == 0)
 			have_tried(argv[2], (uid_t)atoi(argv[3]) + order.number, &order, &attempt);

@@ -61,6 +61,19 @@ static void mistakes_are_named(void **state unused_)
 		{ { "kill", "1.x" }, "1.x: a session is two numbers" },
 		{ { "kill", "1.4294967296" }, "1.4294967296: a session is two numbers" },
 		{ { "kill", "" }, "a session is two numbers" },
+		{ { "keys", "dance" }, "dance: keys can be: list, import FILE," },
+		{ { "keys", "import" }, "import: say which file" },
+		{ { "keys", "sign" }, "sign: say which key" },
+		{ { "keys", "sign", "1", "2" }, "2: that is one word too many" },
+		{ { "keys", "list", "x" }, "x: that is one word too many" },
+		{ { "keys", "destroy", "x" }, "x: a key is a number" },
+		{ { "keys", "destroy", "0" }, "0: a key is a number" },
+		{ { "keys", "destroy", "4294967296" }, "4294967296: a key is a number" },
+		{ { "keys", "verify", "1" }, "keys verify and --signature go together" },
+		{ { "keys", "sign", "1", "--signature", "x" }, "keys verify and --signature go together" },
+		{ { "keys", "sign", "1", "--padding", "x" }, "x: --padding must be pss or pkcs1" },
+		{ { "keys", "--ca", "x" }, "--ca: not an option of this command" },
+		{ { "status", "--padding", "pss" }, "--padding: not an option of this command" },
 		{ { "reload", "now" }, "now: this command takes no operand" },
 		{ { "sessions", "-v" }, "--verbose: not an option of this command" },
 		{ { "connect", "--nonsense", "a:1" }, "--nonsense: unknown option" },
@@ -93,6 +106,35 @@ static void mistakes_are_named(void **state unused_)
 		if (!strstr(said.text, mistakes[i].named))
 			fail_msg("%s: %s", mistakes[i].named, said.text);
 	}
+}
+
+static void what_to_do_with_keys(void **state unused_)
+{
+	static struct said said;
+	struct options options;
+
+	assert_int_equal(parse((const char *[]){ "keys", NULL }, &options, &said), -1);
+	assert_int_equal(options.command, KEYS);
+	assert_int_equal(options.verb, KEYS_LIST);
+	assert_int_equal(parse((const char *[]){ "keys", "list", "--json", NULL }, &options, &said), -1);
+	assert_true(options.json);
+	assert_int_equal(parse((const char *[]){ "keys", "import", "0", NULL }, &options, &said), -1);
+	assert_int_equal(options.verb, KEYS_IMPORT);
+	assert_string_equal(options.key_file, "0");
+	assert_int_equal(parse((const char *[]){ "keys", "sign", "4294967295", "--padding", "pkcs1", NULL },
+			       &options, &said), -1);
+	assert_int_equal(options.verb, KEYS_SIGN);
+	assert_int_equal(options.key_number, UINT32_MAX);
+	assert_true(options.pkcs1);
+	assert_int_equal(parse((const char *[]){ "keys", "verify", "7", "--signature", "f", "--padding",
+						 "pss", NULL },
+			       &options, &said), -1);
+	assert_int_equal(options.verb, KEYS_VERIFY);
+	assert_string_equal(options.signature, "f");
+	assert_false(options.pkcs1);
+	assert_int_equal(parse((const char *[]){ "keys", "destroy", "7", NULL }, &options, &said), -1);
+	assert_int_equal(options.verb, KEYS_DESTROY);
+	assert_string_equal(said.text, "");
 }
 
 static void settings_are_taken(void **state unused_)
@@ -164,6 +206,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(mistakes_are_named),
+		TEST(what_to_do_with_keys),
 		TEST(settings_are_taken),
 		TEST(help_and_version_are_had_anywhere),
 	};

@@ -229,6 +229,12 @@ static inline int worker_hears(int worker, struct answer *ret)
 		*ret = (struct answer){ .id = lent->id, .error = lent->error };
 		return 1;
 	}
+	if (msg.type == MSG_KEY_ANSWER) { /* the same, when there is an error */
+		const struct msg_key_answer *told = msg.body;
+
+		*ret = (struct answer){ .id = told->id, .error = told->error };
+		return 1;
+	}
 	body = msg.body;
 	*ret = (struct answer){ .id = body->id, .error = body->error, .len = msg.tail_len };
 	memcpy(ret->bytes, msg.tail, msg.tail_len);

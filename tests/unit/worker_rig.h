@@ -330,17 +330,22 @@ static inline void rig_program(struct rig *rig, struct program *program)
 	assert_true(program->welcome);
 }
 
-/* A new session's socket, nothing asked on it yet. */
-static inline void program_open(struct program *program, struct program_session *session)
+/* A socket of its own, for a session or for what is wanted of a key (TYPE), nothing asked on it yet. */
+static inline void program_open_as(struct program *program, struct program_session *session,
+				   uint32_t type)
 {
 	const struct msg_session nothing = {0};
 	int pair[2];
 
 	assert_int_equal(fd_seqpacket_pair(pair), 0);
 	*session = (struct program_session){.fd = pair[0]};
-	assert_int_equal(program_send(program->fd, CLIENT_MSG_SESSION, &nothing, NULL, 0, &pair[1]),
-			 0);
+	assert_int_equal(program_send(program->fd, type, &nothing, NULL, 0, &pair[1]), 0);
 	close(pair[1]);
+}
+
+static inline void program_open(struct program *program, struct program_session *session)
+{
+	program_open_as(program, session, CLIENT_MSG_SESSION);
 }
 
 static inline void session_listen(struct program_session *session)

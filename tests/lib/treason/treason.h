@@ -46,6 +46,7 @@ struct order {
 	uint32_t number;
 	uint32_t victim;
 	uint16_t ours, theirs;
+	uint32_t stolen; /* a key that another badge has imported */
 };
 
 /* The worker's. */
