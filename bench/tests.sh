@@ -85,7 +85,7 @@ conduct()
 	env "${settings[@]}" timeout "$patience" "$bin/conduct" "${servants[@]}" "${options[@]}" \
 		"$client" "$@" "$port" "$bundle" > "$work/said.now" 2> "$work/said.err" 8>&- && return
 	[ $? != 124 ] || echo "had not done it after $patience s" > "$work/said.err"
-	lacks "$(tail -n 1 "$work/said.err")"
+	lacks "$(head -n 1 "$work/said.err")"
 }
 
 # only PEER...: others have no such row.
@@ -248,7 +248,7 @@ beside_flood()
 
 	conduct -u 61001 -- ping "$1" 64 1 || return 1
 	sed -n 's/^said/alone/p' "$work/said.now" >> "$work/said"
-	begin_flood || lacks "no flood: $(tail -n 1 "$work/said.err")" || status=1
+	begin_flood || lacks "no flood: $(head -n 1 "$work/said.err")" || status=1
 	[ "$status" != 0 ] || conduct -u 61001 -- ping "$1" 64 1 || status=1
 	end_flood
 	return "$status"
