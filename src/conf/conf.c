@@ -389,6 +389,21 @@ static void check_ciphers(const struct conf *conf, const struct conf_badge *badg
 			   badge ? " in badge " : "", badge ? badge->name : "");
 }
 
+/* What the user may have is divided: each of them has to get something. */
+static void check_workers(const struct conf *conf, const struct conf_badge *badge,
+			  struct conf_errors *errors)
+{
+	const struct conf_value *workers = conf_get(conf, badge, SETTING_workers);
+	const uint64_t sessions = MIN(conf_get(conf, badge, SETTING_max_sessions)->number,
+				      conf_get(conf, badge, SETTING_max_memory)->number /
+					      (2 * LIMIT_RING_MIN));
+
+	if (workers->is_set && workers->number > sessions)
+		conf_error(errors, workers->place,
+			   "workers: with max-sessions and max-memory there can be %llu sessions, which %llu workers cannot share",
+			   (unsigned long long)sessions, (unsigned long long)workers->number);
+}
+
 void conf_check(const struct conf *conf, struct conf_errors *errors)
 {
 	check_ciphers(conf, NULL, errors);
@@ -399,6 +414,7 @@ void conf_check(const struct conf *conf, struct conf_errors *errors)
 
 		check_grants(conf, &conf->badges[i].scope, errors);
 		check_psks(conf, &conf->badges[i], errors);
+		check_workers(conf, &conf->badges[i], errors);
 		if (values[SETTING_ciphers].is_set || values[SETTING_min_version].is_set)
 			check_ciphers(conf, &conf->badges[i], errors);
 	}

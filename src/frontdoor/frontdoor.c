@@ -10,7 +10,9 @@
 #include "frontdoor/badge.h"
 #include "frontdoor/caller.h"
 #include "frontdoor/cgroup.h"
+#include "frontdoor/crew.h"
 #include "frontdoor/door.h"
+#include "frontdoor/hand.h"
 #include "frontdoor/waiting.h"
 #include "wire/errors.h"
 
@@ -33,13 +35,11 @@ static int set_expiry(struct frontdoor *frontdoor, uint64_t ms)
 void frontdoor_arm_expiry(struct frontdoor *frontdoor)
 {
 	const struct waiter *waiter = TAILQ_FIRST(&frontdoor->waiting);
-	const struct badge *idle = TAILQ_FIRST(&frontdoor->idle);
 	uint64_t now = clock_ms(), left = NOTHING_DUE_MS;
 
 	if (waiter)
 		left = time_left(waiter->since_ms + frontdoor->wait_ms, now);
-	if (idle)
-		left = MIN(left, time_left(idle->idle_since_ms + frontdoor->idle_ms, now));
+	left = MIN(left, time_left(hand_next_due_ms(frontdoor, frontdoor->idle_ms), now));
 	(void)set_expiry(frontdoor, left);
 }
 
@@ -49,7 +49,7 @@ static void on_expiry(evutil_socket_t fd unused_, short what unused_, void *arg)
 	uint64_t now = clock_ms();
 
 	waiting_expire(frontdoor, now);
-	while (badge_retire_idlest(frontdoor, frontdoor->idle_ms))
+	while (hand_retire_idlest(frontdoor, frontdoor->idle_ms))
 		;
 	frontdoor_arm_expiry(frontdoor);
 }
@@ -79,6 +79,12 @@ static void rules_have_come(struct frontdoor *frontdoor)
 	rules_deinit(&frontdoor->rules);
 	frontdoor->rules = frontdoor->coming;
 	frontdoor->coming = (struct rules){ .list = NULL };
+	for (unsigned i = 0; i < BADGE_BUCKETS; i++) {
+		struct badge *badge;
+
+		LIST_FOREACH(badge, &frontdoor->badges[i], in_bucket)
+			crew_resize(badge);
+	}
 }
 
 static int on_badge_rules(struct chan *chan, struct msg *msg)
@@ -101,15 +107,29 @@ static int on_badge_rule(struct chan *chan, struct msg *msg)
 	return r;
 }
 
+/* There is one worker less than was asked for: the others have to do, or the next one. */
+static void go_on_with_others(struct badge *badge, uint32_t error)
+{
+	waiting_settle(badge);
+	if (crew_count(badge, WORKER_ASKED) == 0 && !crew_is_there(badge))
+		waiting_refuse(badge, (enum tlsb_error)error, error_info(error)->text);
+}
+
 static int on_worker_chan(struct chan *chan, struct msg *msg)
 {
 	const struct msg_worker_chan *body = msg->body;
 	struct badge *badge = badge_get(frontdoor_of(chan), body->uid, body->badge);
+	struct hand *hand;
 
 	if (!badge)
 		return 0; /* its channel closes, and with it the worker's hope of clients */
-	if (badge_attach_worker(badge, msg_take_fd(msg, 0), body->pid) < 0)
-		waiting_refuse(badge, TLSB_E_RESOURCES, error_info(TLSB_E_RESOURCES)->text);
+	hand = crew_nth(badge, body->nth);
+	if (!hand) {
+		badge_release(badge);
+		return -EBADMSG;
+	}
+	if (hand_attach(hand, msg_take_fd(msg, 0), body->pid) < 0)
+		go_on_with_others(badge, TLSB_E_RESOURCES);
 	else
 		waiting_serve(badge);
 	badge_release(badge);
@@ -122,8 +142,10 @@ static int on_worker_gone(struct chan *chan, struct msg *msg)
 	const struct msg_worker_gone *body = msg->body;
 	struct badge *badge = badge_find(frontdoor_of(chan), body->uid, body->badge);
 
-	if (badge)
-		badge_worker_is_gone(badge, body->pid);
+	struct hand *hand = badge ? crew_pid(badge, body->pid) : NULL;
+
+	if (hand)
+		hand_is_gone(hand);
 	return 0;
 }
 
@@ -133,17 +155,18 @@ static int on_worker_none(struct chan *chan, struct msg *msg)
 	const struct msg_worker_none *body = msg->body;
 	struct frontdoor *frontdoor = frontdoor_of(chan);
 	struct badge *badge = badge_find(frontdoor, body->uid, body->badge);
+	struct hand *hand = badge ? crew_nth(badge, body->nth) : NULL;
 
-	if (!badge || badge->worker != WORKER_ASKED)
+	if (!hand || hand->state != WORKER_ASKED)
 		return 0;
-	badge_no_worker(badge);
-	/* All workers that there may be are there: one that has nothing to do makes room. */
-	if (body->error == TLSB_E_RESOURCES && badge->waiting_count > 0 &&
-	    badge_retire_idlest(frontdoor, frontdoor->settle_ms)) {
-		badge_want_worker(badge);
+	hand->state = WORKER_ABSENT;
+	/* All workers that there may be are there: one that has nothing to do makes room, for a first one. */
+	if (body->error == TLSB_E_RESOURCES && badge->waiting_count > 0 && !crew_is_there(badge) &&
+	    hand_retire_idlest(frontdoor, frontdoor->settle_ms)) {
+		crew_want(badge);
 		return 0;
 	}
-	waiting_refuse(badge, (enum tlsb_error)body->error, error_info(body->error)->text);
+	go_on_with_others(badge, body->error);
 	badge_release(badge);
 	return 0;
 }

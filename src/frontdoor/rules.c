@@ -69,12 +69,14 @@ int rules_add(struct rules *rules, const struct msg *msg)
 	const struct msg_badge_rule *body = msg->body;
 	size_t matches = body->match_count * sizeof(struct conf_match);
 	struct rule rule = { .badge = body->badge, .max_connections = body->max_connections,
+			     .workers = 1U + body->more_workers,
 			     .match_count = body->match_count };
 	uint32_t at = 0;
 	int r;
 
 	if (rules_are_complete(rules) || body->badge == 0 || body->match_count > LIMIT_MATCHES ||
 	    body->max_connections < 1 || body->max_connections > LIMIT_CLIENTS_PER_UID ||
+	    rule.workers > LIMIT_BADGE_WORKERS ||
 	    msg_tail_string(msg, &at, body->name_len, rule.name, sizeof(rule.name)) < 0 ||
 	    matches > msg->tail_len - at)
 		return -EBADMSG;

@@ -15,6 +15,7 @@
 struct rule {
 	uint32_t badge; /* its number */
 	uint32_t max_connections;
+	uint32_t workers; /* of a user, at most */
 	char name[LIMIT_BADGE + 1];
 	unsigned match_count;
 	struct conf_match matches[LIMIT_MATCHES];

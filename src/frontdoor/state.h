@@ -6,7 +6,9 @@
  *   waiting.c     quotas; clients that wait for their worker
  *   rules.c       who has which badge
  *   cgroup.c      the units that a client is in
- *   badge.c       a badge of a user, its worker's channel and the clients it was handed
+ *   badge.c       a badge of a user
+ *   crew.c        its workers, and which one a client gets
+ *   hand.c        one of them: its channel, and the clients it was handed
  *   handed.c      which those are
  *   caller.c      a client's socket, and the one thing ever said to it
  */
@@ -26,7 +28,7 @@
 /* The number of no badge: of those who wait to hear which one they have. */
 #define BADGE_UNDECIDED UINT32_MAX
 
-/* A client that waits for its worker, or for its badge. */
+/* A client that waits for a worker, or for its badge. */
 struct waiter {
 	TAILQ_ENTRY(waiter) of_badge, of_all;
 	struct badge *badge;
@@ -40,7 +42,7 @@ struct waiter {
 TAILQ_HEAD(waiter_list, waiter);
 
 /*
- * A badge's worker.
+ * A worker of a badge.
  *
  *   ABSENT --WORKER_WANTED--> ASKED --WORKER_CHAN--> SERVING
  *      ^------WORKER_NONE-------'                       |
@@ -52,21 +54,31 @@ enum worker_state {
 	WORKER_SERVING,
 };
 
-/* A badge of one user: a badge that several users have is one of these for each. */
-struct badge {
-	LIST_ENTRY(badge) in_bucket;
-	TAILQ_ENTRY(badge) in_idle;
-	struct frontdoor *frontdoor;
-	uint32_t uid, number;
-	enum worker_state worker;
-	struct chan chan; /* while SERVING; owner: this badge */
+struct hand {
+	TAILQ_ENTRY(hand) in_idle;
+	struct badge *badge;
+	uint32_t nth; /* of its badge's */
+	enum worker_state state;
+	struct chan chan; /* while SERVING; owner: this hand */
 	uint32_t pid;     /* the worker's, then */
 	struct handed handed;
+	bool idle, surplus; /* where it is in the list of idle ones */
+	uint64_t idle_since_ms;
+};
+
+/*
+ * A badge of one user: a badge that several users have is one of these for each.  The first so many of its
+ * hands, as its rule says, get clients; if there were more, after a reload, those keep the clients they have.
+ */
+struct badge {
+	LIST_ENTRY(badge) in_bucket;
+	struct frontdoor *frontdoor;
+	uint32_t uid, number;
+	struct hand hands[LIMIT_BADGE_WORKERS];
 	bool has_units; /* of one of its clients the unit was told */
+	bool settles; /* for the workers that it has: there is no other one to be had now */
 	struct waiter_list waiting;
 	unsigned waiting_count;
-	bool idle;
-	uint64_t idle_since_ms;
 };
 
 struct door {
@@ -89,7 +101,7 @@ struct frontdoor {
 	struct door door;
 	struct refusal refusals[BADGE_BUCKETS];
 	LIST_HEAD(, badge) badges[BADGE_BUCKETS];
-	TAILQ_HEAD(, badge) idle;   /* SERVING and without clients, longest first */
+	TAILQ_HEAD(, hand) idle;    /* SERVING and without clients: surplus ones, others, longest first */
 	struct waiter_list waiting; /* all of them, longest first */
 	unsigned waiting_count;
 	uint64_t questions; /* so many were asked, */

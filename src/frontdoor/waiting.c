@@ -8,9 +8,11 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "frontdoor/badge.h"
-#include "frontdoor/door.h"
 #include "frontdoor/caller.h"
 #include "frontdoor/cgroup.h"
+#include "frontdoor/crew.h"
+#include "frontdoor/door.h"
+#include "frontdoor/hand.h"
 #include "wire/errors.h"
 
 /* When a worker's socket was full.  It holds some hundred clients, so this sets no pace. */
@@ -129,8 +131,8 @@ static int enter(struct badge *badge, int fd, const struct ucred *peer, const ch
 	frontdoor_arm_expiry(frontdoor);
 	if (badge->number == BADGE_UNDECIDED)
 		ask(frontdoor);
-	badge_want_worker(badge);
-	if (badge->worker == WORKER_SERVING)
+	crew_want(badge);
+	if (crew_next(badge))
 		arm_retry(frontdoor);
 	return 0;
 }
@@ -139,8 +141,9 @@ static int enter(struct badge *badge, int fd, const struct ucred *peer, const ch
 static enum tlsb_error place(struct badge *badge, int fd, const struct ucred *peer,
 			     const char *unit, char text[LIMIT_TEXT + 1])
 {
-	unsigned held = handed_count(&badge->handed) + badge->waiting_count;
+	unsigned held = crew_clients(badge) + badge->waiting_count;
 	uint32_t most = badge_max_connections(badge);
+	struct hand *hand = crew_next(badge);
 	char title[LIMIT_BADGE + 32];
 
 	if (held >= most) {
@@ -150,7 +153,7 @@ static enum tlsb_error place(struct badge *badge, int fd, const struct ucred *pe
 		return TLSB_E_QUOTA;
 	}
 	/* Nobody overtakes. */
-	if (badge->waiting_count == 0 && badge_hand_over(badge, fd, peer, unit) == 0)
+	if (badge->waiting_count == 0 && hand && hand_take(hand, fd, peer, unit) == 0)
 		return TLSB_E_NONE;
 	if (make_place(badge) < 0) {
 		room_is_full(text, badge);
@@ -248,17 +251,25 @@ int waiting_on_answer(struct frontdoor *frontdoor, uint64_t question, int fd, ui
 void waiting_serve(struct badge *badge)
 {
 	struct waiter *waiter;
+	struct hand *hand;
 
-	if (badge->worker != WORKER_SERVING)
-		return;
-	while ((waiter = TAILQ_FIRST(&badge->waiting))) {
-		if (badge_hand_over(badge, waiter->fd, &waiter->peer, waiter->unit) < 0) {
+	while ((waiter = TAILQ_FIRST(&badge->waiting)) && (hand = crew_next(badge))) {
+		if (hand_take(hand, waiter->fd, &waiter->peer, waiter->unit) < 0) {
 			arm_retry(badge->frontdoor);
 			break;
 		}
 		leave(waiter);
 	}
+	if (!badge->settles) /* it has just been told that there is none */
+		crew_want(badge);
 	frontdoor_arm_expiry(badge->frontdoor);
+}
+
+void waiting_settle(struct badge *badge)
+{
+	badge->settles = true;
+	waiting_serve(badge);
+	badge->settles = false;
 }
 
 void waiting_serve_all(struct frontdoor *frontdoor)
@@ -299,6 +310,9 @@ void waiting_expire(struct frontdoor *frontdoor, uint64_t now_ms)
 	       now_ms >= waiter->since_ms + frontdoor->wait_ms) {
 		struct badge *badge = waiter->badge;
 
+		waiting_settle(badge);
+		if (waiter != TAILQ_FIRST(&frontdoor->waiting))
+			continue;
 		refuse_waiter(waiter, TLSB_E_RESOURCES,
 			      badge->number == BADGE_UNDECIDED ?
 				      "the broker could not find out in time in which unit this is" :

@@ -21,8 +21,11 @@ void waiting_admit(struct frontdoor *frontdoor, int fd, const struct ucred *peer
  */
 int waiting_on_answer(struct frontdoor *frontdoor, uint64_t question, int fd, uint32_t error);
 
-/* Hand over the badge's clients, as far as its worker takes them. */
+/* Hand over the badge's clients, as far as its workers take them. */
 void waiting_serve(struct badge *badge);
+
+/* The same, to the workers that are there: those clients need not wait for others. */
+void waiting_settle(struct badge *badge);
 
 /* The same for every badge: after a while, when a worker was too slow. */
 void waiting_serve_all(struct frontdoor *frontdoor);

@@ -31,12 +31,11 @@ static uint32_t message_of(enum role role)
 }
 
 /* The far end, which is consumed, to the role that has to know whose it is. */
-static void send_far_end(struct supervisor *supervisor, enum role role, const struct chan *worker,
-			 uint32_t uid, uint32_t badge, int fd)
+static void send_far_end(struct supervisor *supervisor, enum role role, const struct worker *worker,
+			 uint32_t uid, uint32_t badge, uint32_t nth, int fd)
 {
-	const struct process *process = worker->owner;
-	const struct msg_worker_chan body = { .uid = uid, .badge = badge,
-					      .pid = (uint32_t)process->pid };
+	const struct msg_worker_chan body = { .uid = uid, .badge = badge, .nth = nth,
+					      .pid = (uint32_t)worker->process->pid };
 
 	station_send(station_of(supervisor, role), MSG_WORKER_CHAN, &body, &fd);
 }
@@ -67,43 +66,44 @@ static int make_channels(int near[], int far[], unsigned count)
 	return 0;
 }
 
-int badge_give(struct supervisor *supervisor, struct chan *worker, uint32_t uid, uint32_t badge)
+int badge_give(struct supervisor *supervisor, const struct worker *worker, const struct seat *seat)
 {
-	const struct msg_badge body = { .uid = uid, .badge = badge };
+	const struct msg_badge body = { .uid = seat->uid, .badge = seat->badge };
+	struct chan *chan = &worker->process->chan;
 	int near[ARRAY_SIZE(others)], far[ARRAY_SIZE(others)], r;
 	char name[LIMIT_BADGE + 1];
 
-	r = policy_send_worker(&supervisor->policy, badge, worker);
+	r = policy_send_worker(&supervisor->policy, seat->badge,
+			       workers_share(&supervisor->workers, seat), chan);
 	if (r < 0)
 		return r;
 	r = make_channels(near, far, ARRAY_SIZE(others));
 	if (r < 0)
 		return r;
-	policy_badge_name(&supervisor->policy, badge, uid, name);
-	r = chan_send(worker, MSG_BADGE, &body, name, strlen(name), near);
+	policy_badge_name(&supervisor->policy, seat->badge, seat->uid, name);
+	r = chan_send(chan, MSG_BADGE, &body, name, strlen(name), near);
 	if (r < 0) {
 		close_all(far, ARRAY_SIZE(others));
 		return r;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
-		send_far_end(supervisor, others[i], worker, uid, badge, far[i]);
+		send_far_end(supervisor, others[i], worker, seat->uid, seat->badge, seat->nth, far[i]);
 	return 0;
 }
 
-int badge_renew(struct supervisor *supervisor, struct chan *worker, uint32_t uid, uint32_t badge,
-		enum role role)
+int badge_renew(struct supervisor *supervisor, const struct worker *worker, enum role role)
 {
 	const struct msg_empty body = { 0 };
 	int pair[2], r = fd_seqpacket_pair(pair);
 
 	if (r < 0)
 		return r;
-	r = chan_send(worker, message_of(role), &body, NULL, 0, &pair[0]);
+	r = chan_send(&worker->process->chan, message_of(role), &body, NULL, 0, &pair[0]);
 	if (r < 0) {
 		fd_close(pair[1]);
 		return r;
 	}
-	send_far_end(supervisor, role, worker, uid, badge, pair[1]);
+	send_far_end(supervisor, role, worker, worker->uid, worker->badge, worker->nth, pair[1]);
 	return 0;
 }
 

@@ -6,20 +6,19 @@
 #ifndef TLSB_SUPERVISOR_BADGE_H
 #define TLSB_SUPERVISOR_BADGE_H
 
-#include "wire/chan.h"
+#include "wire/roles.h"
 
+struct seat;
 struct supervisor;
 struct worker;
 
-/* Make a worker without a badge this user's, with the badge of this number.  0; -EPIPE: it has gone; or -errno. */
-int badge_give(struct supervisor *supervisor, struct chan *worker, uint32_t uid,
-	       uint32_t badge);
+/* Make a worker without a badge the one for this seat.  0; -EPIPE: it has gone; or -errno. */
+int badge_give(struct supervisor *supervisor, const struct worker *worker, const struct seat *seat);
 
 /* This worker has ended: its channels are served no more, even if it has given them away. */
 void badge_over(struct supervisor *supervisor, const struct worker *worker);
 
 /* A new channel between a worker and ROLE, in place of one that broke.  As badge_give(). */
-int badge_renew(struct supervisor *supervisor, struct chan *worker, uint32_t uid,
-		uint32_t badge, enum role role);
+int badge_renew(struct supervisor *supervisor, const struct worker *worker, enum role role);
 
 #endif

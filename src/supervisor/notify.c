@@ -9,7 +9,7 @@
 
 void notify_ready(unsigned workers)
 {
-	sd_notifyf(0, "READY=1\nSTATUS=Serving %u users", workers);
+	sd_notifyf(0, "READY=1\nSTATUS=Running %u workers", workers);
 }
 
 void notify_reloading(void)
@@ -31,7 +31,7 @@ void notify_stopping(void)
 
 void notify_workers(unsigned workers)
 {
-	sd_notifyf(0, "STATUS=Serving %u users", workers);
+	sd_notifyf(0, "STATUS=Running %u workers", workers);
 }
 
 static void on_watchdog(evutil_socket_t fd unused_, short what unused_, void *arg unused_)

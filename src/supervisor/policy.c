@@ -396,9 +396,9 @@ char *policy_badge_name(const struct policy *policy, uint32_t badge, uint32_t ui
 	return dst;
 }
 
-static uint16_t flags_of(const struct conf *conf, const struct conf_badge *badge)
+static uint16_t flags_of(const struct conf *conf, const struct conf_badge *badge, struct share share)
 {
-	unsigned flags = 0;
+	unsigned flags = share.of > 1 ? POLICY_IS_SHARE : 0;
 
 	if (conf_number(conf, badge, SETTING_allow_insecure))
 		flags |= POLICY_MAY_SKIP_VERIFY;
@@ -426,21 +426,35 @@ static unsigned pins_of(const struct conf *conf, const struct conf_badge *badge,
 	return value->count;
 }
 
-int policy_send_worker(const struct policy *policy, uint32_t number, struct chan *worker)
+unsigned policy_max_workers(const struct policy *policy, uint32_t badge)
+{
+	return (unsigned)conf_number(policy->conf, badge ? conf_badge(policy->conf, badge) : NULL,
+				     SETTING_workers);
+}
+
+/* All of them together are the number.  Nobody's is 0, but while there are more workers than there may be. */
+static uint64_t share_of(uint64_t number, struct share share)
+{
+	return number / share.of + (share.nth < number % share.of);
+}
+
+int policy_send_worker(const struct policy *policy, uint32_t number, struct share share,
+		       struct chan *worker)
 {
 	const struct conf *conf = policy->conf;
 	const struct conf_badge *badge = number ? conf_badge(conf, number) : NULL;
 	struct pin pins[LIMIT_PINS];
 	const struct msg_policy body = {
 		.version_min = (uint16_t)conf_number(conf, badge, SETTING_min_version),
-		.flags = flags_of(conf, badge),
-		.max_sessions = (uint32_t)conf_number(conf, badge, SETTING_max_sessions),
+		.flags = flags_of(conf, badge, share),
+		.max_sessions = (uint32_t)share_of(conf_number(conf, badge, SETTING_max_sessions), share),
 		.idle_s = (uint32_t)conf_number(conf, badge, SETTING_idle_timeout),
 		.lifetime_s = (uint32_t)conf_number(conf, badge, SETTING_max_lifetime),
-		.max_memory = conf_number(conf, badge, SETTING_max_memory),
+		.max_memory = share_of(conf_number(conf, badge, SETTING_max_memory), share),
 		.pin_count = (uint16_t)pins_of(conf, badge, pins),
 		.identity_count = (uint16_t)identity_files_count(conf, badge),
 		.psk_count = (uint16_t)psk_files_count(conf, badge),
+		.more_workers = (uint16_t)(conf_number(conf, badge, SETTING_workers) - 1),
 	};
 	char tail[LIMIT_CIPHERS + 1 + LIMIT_PINS_BYTES], *end;
 	const struct trustfile *crls;
@@ -472,6 +486,7 @@ static void send_rule(const struct conf *conf, const struct conf_badge *badge,
 		.max_connections = (uint32_t)conf_number(conf, badge, SETTING_max_connections),
 		.match_count = badge->match_count,
 		.name_len = (uint16_t)strlen(badge->name),
+		.more_workers = (uint16_t)(conf_number(conf, badge, SETTING_workers) - 1),
 	};
 	char *const *words = badge->scope.values[SETTING_match].words;
 	char tail[LIMIT_TAIL], *at = mempcpy(tail, badge->name, body.name_len);

@@ -70,8 +70,17 @@ bool policy_is_admin(const struct policy *policy, uint32_t badge, uint32_t uid, 
 char *policy_badge_name(const struct policy *policy, uint32_t badge, uint32_t uid,
 			char dst[LIMIT_BADGE + 1]);
 
+/* How many workers a user may have with this badge. */
+unsigned policy_max_workers(const struct policy *policy, uint32_t badge);
+
+/* Which of how many workers, that share what the badge's user may have. */
+struct share {
+	uint32_t nth, of;
+};
+
 /* Its slice for a worker with this badge; 0 is also the spare's.  0 or -errno. */
-int policy_send_worker(const struct policy *policy, uint32_t badge, struct chan *worker);
+int policy_send_worker(const struct policy *policy, uint32_t badge, struct share share,
+		       struct chan *worker);
 
 /* Its slice for the connector: where each badge may connect to. */
 void policy_send_connector(const struct policy *policy, struct chan *connector);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/macros.h"
+
 /* As many empty seats as used ones. */
 #define SEATS_MAX (2 * LIMIT_WORKERS)
 
@@ -29,15 +31,27 @@ void seats_deinit(struct seats *seats)
 	seats_init(seats);
 }
 
-struct seat *seats_find(struct seats *seats, uint32_t uid, uint32_t badge)
+struct seat *seats_find(struct seats *seats, uint32_t uid, uint32_t badge, uint32_t nth)
 {
 	struct seat *seat;
 
 	TAILQ_FOREACH(seat, &seats->list, next) {
-		if (seat->uid == uid && seat->badge == badge)
+		if (seat->uid == uid && seat->badge == badge && seat->nth == nth)
 			return seat;
 	}
 	return NULL;
+}
+
+unsigned seats_width(const struct seats *seats, uint32_t uid, uint32_t badge)
+{
+	const struct seat *seat;
+	unsigned width = 0;
+
+	TAILQ_FOREACH(seat, &seats->list, next) {
+		if (seat->uid == uid && seat->badge == badge && seat->worker)
+			width = MAX(width, seat->nth + 1);
+	}
+	return width;
 }
 
 static bool in_use(const struct seat *seat)
@@ -67,9 +81,9 @@ static void forget_one(struct seats *seats)
 	}
 }
 
-struct seat *seats_make(struct seats *seats, uint32_t uid, uint32_t badge)
+struct seat *seats_make(struct seats *seats, uint32_t uid, uint32_t badge, uint32_t nth)
 {
-	struct seat *seat = seats_find(seats, uid, badge);
+	struct seat *seat = seats_find(seats, uid, badge, nth);
 
 	if (seat)
 		return seat;
@@ -82,6 +96,7 @@ struct seat *seats_make(struct seats *seats, uint32_t uid, uint32_t badge)
 		return NULL;
 	seat->uid = uid;
 	seat->badge = badge;
+	seat->nth = nth;
 	TAILQ_INSERT_TAIL(&seats->list, seat, next);
 	seats->count++;
 	return seat;
@@ -89,7 +104,6 @@ struct seat *seats_make(struct seats *seats, uint32_t uid, uint32_t badge)
 
 void seat_died(struct seat *seat, uint64_t now_ms, uint64_t ran_ms)
 {
-	seat->worker = NULL;
 	seat->restarts++;
 	seat->not_before_ms = now_ms + backoff_next(&seat->backoff, ran_ms);
 }

@@ -1,5 +1,5 @@
 /*
- * What is remembered of a user: that a worker is wanted, that there is one, and how the last ones
+ * What is remembered of a user's worker: that it is wanted, that it is there, and how the last ones
  * died.  A seat outlives its worker, so that one that dies again and again is started more slowly.
  *
  * Bounded: when there are too many, an empty seat that nobody waits for is forgotten.
@@ -19,6 +19,7 @@ struct worker;
 struct seat {
 	TAILQ_ENTRY(seat) next;
 	uint32_t uid, badge; /* for whom, and as what */
+	uint32_t nth;        /* of that badge's, from 0 on */
 	bool wanted;           /* the frontdoor waits for a worker */
 	struct worker *worker; /* who serves, or NULL */
 	struct backoff backoff;
@@ -34,11 +35,14 @@ struct seats {
 void seats_init(struct seats *seats);
 void seats_deinit(struct seats *seats);
 
-/* The seat of this user with this badge, or NULL. */
-struct seat *seats_find(struct seats *seats, uint32_t uid, uint32_t badge);
+/* This seat of this user with this badge, or NULL. */
+struct seat *seats_find(struct seats *seats, uint32_t uid, uint32_t badge, uint32_t nth);
 
 /* The same, made if need be; NULL when all are in use, or without memory. */
-struct seat *seats_make(struct seats *seats, uint32_t uid, uint32_t badge);
+struct seat *seats_make(struct seats *seats, uint32_t uid, uint32_t badge, uint32_t nth);
+
+/* How many seats this user with this badge has, up to the last one with a worker. */
+unsigned seats_width(const struct seats *seats, uint32_t uid, uint32_t badge);
 
 /* Seats that have a worker, or wait for one. */
 unsigned seats_in_use(const struct seats *seats);

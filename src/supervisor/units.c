@@ -48,7 +48,8 @@ int units_on_client(struct chan *chan, struct msg *msg)
 {
 	const struct msg_client_unit *body = msg->body;
 	const struct process *process = chan->owner;
-	struct seat *seat = seats_find(&process->supervisor->workers.seats, body->uid, body->badge);
+	struct seat *seat = seats_find(&process->supervisor->workers.seats, body->uid, body->badge,
+				       body->nth);
 
 	if (msg->tail_len > 0 && !unit_is_name(msg->tail, msg->tail_len))
 		return -EBADMSG;

@@ -13,7 +13,7 @@
 static int seat_spare(struct workers *workers, struct seat *seat)
 {
 	struct worker *worker = workers->spare;
-	int r = badge_give(workers->supervisor, &worker->process->chan, seat->uid, seat->badge);
+	int r = badge_give(workers->supervisor, worker, seat);
 
 	if (r < 0)
 		return r;
@@ -21,6 +21,7 @@ static int seat_spare(struct workers *workers, struct seat *seat)
 	workers->running++;
 	worker->uid = seat->uid;
 	worker->badge = seat->badge;
+	worker->nth = seat->nth;
 	policy_badge_name(&workers->supervisor->policy, seat->badge, seat->uid,
 			  worker->badge_name);
 	worker->state = ROW_STATE_RUNNING;
@@ -70,7 +71,7 @@ void wishes_refuse_all(struct workers *workers)
 	struct seat *seat;
 
 	TAILQ_FOREACH(seat, &workers->seats.list, next) {
-		struct msg_worker_none none = { seat->uid, seat->badge, TLSB_E_RESOURCES, 0 };
+		struct msg_worker_none none = { seat->uid, seat->badge, TLSB_E_RESOURCES, seat->nth };
 
 		if (!seat->wanted || seat->worker)
 			continue;
@@ -88,32 +89,33 @@ void wishes_forget(struct workers *workers)
 }
 
 /* A seat for somebody who has no worker; NULL when all are taken. */
-static struct seat *find_room(struct workers *workers, uint32_t uid, uint32_t badge)
+static struct seat *find_room(struct workers *workers, const struct msg_worker_wanted *wanted)
 {
-	struct seat *seat = seats_find(&workers->seats, uid, badge);
+	const struct policy *policy = &workers->supervisor->policy;
+	struct seat *seat = seats_find(&workers->seats, wanted->uid, wanted->badge, wanted->nth);
 
 	if (seat && seat->wanted)
 		return seat;
 	if (seats_in_use(&workers->seats) >= LIMIT_WORKERS ||
-	    workers->supervisor->phase == PHASE_STOPPING)
+	    workers->supervisor->phase == PHASE_STOPPING ||
+	    wanted->nth >= policy_max_workers(policy, wanted->badge))
 		return NULL;
-	return seats_make(&workers->seats, uid, badge);
+	return seats_make(&workers->seats, wanted->uid, wanted->badge, wanted->nth);
 }
 
 /* From the frontdoor: what a user's first client makes it ask, so any user can have it asked. */
 int wishes_on_wanted(struct chan *chan, struct msg *msg)
 {
 	const struct msg_worker_wanted *wanted = msg->body;
-	struct msg_worker_none none = { wanted->uid, wanted->badge, TLSB_E_RESOURCES, 0 };
+	struct msg_worker_none none = { wanted->uid, wanted->badge, TLSB_E_RESOURCES, wanted->nth };
 	struct process *frontdoor = chan->owner;
 	struct workers *workers = &frontdoor->supervisor->workers;
-	struct seat *seat = seats_find(&workers->seats, wanted->uid, wanted->badge);
+	struct seat *seat = seats_find(&workers->seats, wanted->uid, wanted->badge, wanted->nth);
 	int r;
 
 	if (seat && seat->worker) {
 		/* Their channel broke, or the worker has just died: then the wish outlives it. */
-		r = badge_renew(workers->supervisor, &seat->worker->process->chan, seat->uid,
-				seat->badge, ROLE_FRONTDOOR);
+		r = badge_renew(workers->supervisor, seat->worker, ROLE_FRONTDOOR);
 		seat->wanted = r == -EPIPE;
 		if (r < 0 && r != -EPIPE) /* an answer, or it would never ask again */
 			chan_send_body(chan, MSG_WORKER_NONE, &none);
@@ -124,7 +126,7 @@ int wishes_on_wanted(struct chan *chan, struct msg *msg)
 	if (!policy_has_badge(&workers->supervisor->policy, wanted->badge))
 		none.error = TLSB_E_POLICY;
 	else
-		seat = find_room(workers, wanted->uid, wanted->badge);
+		seat = find_room(workers, wanted);
 	if (!seat) {
 		chan_send_body(chan, MSG_WORKER_NONE, &none);
 		return 0;
@@ -139,7 +141,7 @@ int wishes_on_retire(struct chan *chan, struct msg *msg)
 	const struct msg_worker_retire *retire = msg->body;
 	struct process *frontdoor = chan->owner;
 	struct workers *workers = &frontdoor->supervisor->workers;
-	struct seat *seat = seats_find(&workers->seats, retire->uid, retire->badge);
+	struct seat *seat = seats_find(&workers->seats, retire->uid, retire->badge, retire->nth);
 
 	if (seat && seat->worker) {
 		workers_retire(workers, seat->worker);

@@ -43,7 +43,8 @@ int workers_start(struct workers *workers)
 	}
 	TAILQ_INSERT_TAIL(&workers->list, worker, next);
 	workers->spare = worker;
-	r = policy_send_worker(&workers->supervisor->policy, 0, &worker->process->chan);
+	r = policy_send_worker(&workers->supervisor->policy, 0, (struct share){ 0, 1 },
+			       &worker->process->chan);
 	if (r < 0)
 		process_kill(worker->process); /* no trust, no use: another is tried then */
 	return r;
@@ -54,6 +55,48 @@ void workers_start_in(struct workers *workers, unsigned ms)
 	/* Retired workers that do not end keep the next one waiting: processes stay bounded. */
 	if (workers->draining < LIMIT_WORKERS_LEAVING)
 		set_timer(workers->spare_timer, ms);
+}
+
+struct share workers_share(const struct workers *workers, const struct seat *seat)
+{
+	return (struct share){
+		.nth = seat->nth,
+		.of = MAX(policy_max_workers(&workers->supervisor->policy, seat->badge),
+			  seats_width(&workers->seats, seat->uid, seat->badge)),
+	};
+}
+
+static void send_policy(struct workers *workers, struct worker *worker)
+{
+	struct share share = { 0, 1 };
+	int r;
+
+	if (worker->seat)
+		share = workers_share(workers, worker->seat);
+	r = policy_send_worker(&workers->supervisor->policy, worker->badge, share,
+			       &worker->process->chan);
+
+	if (r < 0)
+		log_event(LOG_L_ERROR, "a worker keeps the old configuration",
+			  { FIELD_UID, LOG_NUMBER(worker->uid) }, { FIELD_ERROR, strerror(-r) });
+}
+
+/* The seat is empty; if it was one too many, the others share the limits without it. */
+static void leave_seat(struct workers *workers, struct worker *worker)
+{
+	uint32_t before = workers_share(workers, worker->seat).of;
+	struct seat *seat = worker->seat;
+	struct worker *other;
+
+	seat->worker = NULL;
+	worker->seat = NULL;
+	workers->running--;
+	if (workers_share(workers, seat).of == before)
+		return;
+	TAILQ_FOREACH(other, &workers->list, next) {
+		if (other->seat && other->uid == worker->uid && other->badge == worker->badge)
+			send_policy(workers, other);
+	}
 }
 
 static void on_spare_timer(evutil_socket_t fd unused_, short what unused_, void *arg)
@@ -89,8 +132,8 @@ static void seated_died(struct workers *workers, struct worker *worker, const ch
 	const struct process *process = worker->process;
 	char text[96];
 
-	workers->running--;
 	seat_died(worker->seat, clock_ms(), process_age_ms(process));
+	leave_seat(workers, worker);
 	snprintf(text, sizeof(text), "died, and its sessions with it: worker %u had %" PRIu64,
 		 worker->serial, counters_get(process->counters, COUNTER_sessions));
 	log_event(LOG_L_ERROR, text, { FIELD_ROLE, role_name(ROLE_WORKER) },
@@ -154,11 +197,8 @@ void workers_retire(struct workers *workers, struct worker *worker)
 {
 	const struct msg_drain body = { .deadline_ms = LIMIT_DRAIN_MS };
 
-	if (worker->seat) {
-		worker->seat->worker = NULL;
-		worker->seat = NULL;
-		workers->running--;
-	}
+	if (worker->seat)
+		leave_seat(workers, worker);
 	worker->state = ROW_STATE_DRAINING;
 	workers->draining++;
 	chan_send_body(&worker->process->chan, MSG_DRAIN, &body);
@@ -173,14 +213,13 @@ void workers_connect(struct supervisor *supervisor, enum role role)
 		/* One that drains gets no clients, but may still dial and sign. */
 		if (worker->seat ||
 		    (worker->state == ROW_STATE_DRAINING && role != ROLE_FRONTDOOR))
-			badge_renew(supervisor, &worker->process->chan, worker->uid, worker->badge,
-				    role);
+			badge_renew(supervisor, worker, role);
 	}
 }
 
 static int renew(struct chan *chan, const struct station *station)
 {
-	struct process *process = chan->owner;
+	const struct process *process = chan->owner;
 	struct worker *worker = process->owner;
 	const enum role role = station->role;
 	uint64_t now = clock_ms();
@@ -193,7 +232,7 @@ static int renew(struct chan *chan, const struct station *station)
 	/* A role that has just been started, or will be, is given channels to all then: another would end
 	 * what was asked for on the first.  What fails is asked for again. */
 	if (station->process && process_age_ms(station->process) >= LIMIT_CONNECTOR_AWAY_MS)
-		(void)badge_renew(process->supervisor, chan, worker->uid, worker->badge, role);
+		(void)badge_renew(process->supervisor, worker, role);
 	worker->renewed_ms[role] = now;
 	return 0;
 }
@@ -234,15 +273,8 @@ void workers_send_policy(struct workers *workers)
 	struct worker *worker;
 
 	TAILQ_FOREACH(worker, &workers->list, next) {
-		int r = 0;
-
 		if (worker->state != ROW_STATE_DRAINING)
-			r = policy_send_worker(&workers->supervisor->policy, worker->badge,
-					       &worker->process->chan);
-		if (r < 0)
-			log_event(LOG_L_ERROR, "a worker keeps the old configuration",
-				  { FIELD_UID, LOG_NUMBER(worker->uid) },
-				  { FIELD_ERROR, strerror(-r) });
+			send_policy(workers, worker);
 	}
 }
 

@@ -1,5 +1,5 @@
 /*
- * Workers: one process for each user, made from a spare that is already there, already sandboxed
+ * Workers: one process for each user and badge, or several where that is configured, made from a spare that is already there, already sandboxed
  * and already has its part of the configuration; so a user's first client waits for no exec.
  *
  *   STARTING -> SPARE -> RUNNING (has a badge and a seat) -> DRAINING (no seat any more) -> over
@@ -11,6 +11,7 @@
 #define TLSB_SUPERVISOR_WORKERS_H
 
 #include "supervisor/backoff.h"
+#include "supervisor/policy.h"
 #include "supervisor/process.h"
 #include "supervisor/seats.h"
 #include "supervisor/units.h"
@@ -21,6 +22,7 @@ struct worker {
 	struct seat *seat; /* NULL: the spare, or draining */
 	uint32_t serial; /* among all workers that there ever were, from 1 */
 	uint32_t uid, badge; /* whose, and as what; nobody's while spare */
+	uint32_t nth;        /* of theirs */
 	char badge_name[LIMIT_BADGE + 1]; /* also when the configuration has it no more */
 	enum row_state state;
 	struct units units; /* of its clients */
@@ -74,6 +76,12 @@ void workers_end_badges(struct workers *workers);
 
 /* Send what the new configuration says to all others: new sessions go by it. */
 void workers_send_policy(struct workers *workers);
+
+/*
+ * This seat's part of what its user and badge may have.  It is divided among all workers that there may be,
+ * and those that there are, if these are more since a reload.
+ */
+struct share workers_share(const struct workers *workers, const struct seat *seat);
 
 /* The daemon stops: all drain, the spare ends at once. */
 void workers_drain(struct workers *workers);

@@ -42,6 +42,13 @@
 /* Users served at once, a process of about 4 MiB each; the longest idle one makes room. */
 #define LIMIT_WORKERS 512
 
+/*
+ * Workers of one user and badge, when the configuration gives it several.  One keeps a core busy, and about
+ * another one is the kernel's: more are for machines with more than 32, and a badge that is served by
+ * so many leaves room for 31 others like it.
+ */
+#define LIMIT_BADGE_WORKERS 16
+
 /* A worker without clients is kept for its resumption cache, then ended. */
 #define LIMIT_WORKER_IDLE_MS (15 * 60 * 1000)
 

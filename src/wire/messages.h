@@ -70,7 +70,7 @@ struct msg_badge_rule {
 	uint32_t max_connections; /* of a user */
 	uint32_t match_count;
 	uint16_t name_len;
-	uint16_t reserved;
+	uint16_t more_workers; /* of a user, beside the first */
 };
 
 /* A rule asks for a client's unit, and only the supervisor can open a file. */
@@ -96,13 +96,15 @@ struct msg_client_unit {
 	uint32_t uid;
 	uint32_t badge;
 	uint32_t pid;
-	uint32_t reserved;
+	uint32_t nth;
 };
 
-/* The user, and the number of the badge: the two that a worker is for. */
+/* The user, and the number of the badge: the two that a worker is for; and which one of theirs, from 0 on. */
 struct msg_worker_wanted {
 	uint32_t uid;
 	uint32_t badge;
+	uint32_t nth;
+	uint32_t reserved;
 };
 
 /* fd: a channel to that worker.  It takes the place of the one that this worker had. */
@@ -110,7 +112,7 @@ struct msg_worker_chan {
 	uint32_t uid;
 	uint32_t badge;
 	uint32_t pid;
-	uint32_t reserved;
+	uint32_t nth;
 };
 
 /* Its channel is served no more, whoever has the other end. */
@@ -125,12 +127,14 @@ struct msg_worker_none {
 	uint32_t uid;
 	uint32_t badge;
 	uint32_t error; /* enum tlsb_error */
-	uint32_t reserved;
+	uint32_t nth;
 };
 
 struct msg_worker_retire {
 	uint32_t uid;
 	uint32_t badge;
+	uint32_t nth;
+	uint32_t reserved;
 };
 
 /* fd: the client's socket, nothing read from it yet. */
@@ -173,7 +177,8 @@ enum policy_flags {
 	POLICY_NEEDS_STAPLE = 8,    /* no server is good without an OCSP response */
 	POLICY_MAY_BRING_PSK = 16,  /* tlsb_config_set_psk() with a key is granted */
 	POLICY_MAY_BRING_CERT = 32, /* tlsb_config_set_client_cert_key() is granted */
-	POLICY_KNOWN_FLAGS = 63,
+	POLICY_IS_SHARE = 64, /* of sessions and memory; other workers of the user and badge have the rest */
+	POLICY_KNOWN_FLAGS = 127,
 };
 
 /* tail: the cipher suites that may be used, with colons between them; then the pins, 32 bytes each.
@@ -188,7 +193,7 @@ struct msg_policy {
 	uint16_t pin_count;
 	uint16_t identity_count;
 	uint16_t psk_count;
-	uint16_t reserved;
+	uint16_t more_workers; /* that the badge may have beside this one, for WELCOME */
 };
 
 /*
@@ -597,7 +602,7 @@ struct msg_welcome {
 	uint32_t magic;
 	uint32_t version;
 	uint32_t uid;
-	uint32_t reserved;
+	uint32_t more_workers; /* that the badge may have beside the one that says so */
 };
 
 /* tail: a text for a person. */

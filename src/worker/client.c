@@ -79,6 +79,7 @@ static int on_hello(struct chan *chan, struct msg *msg)
 		.magic = PROTOCOL_MAGIC,
 		.version = PROTOCOL_VERSION,
 		.uid = worker->uid,
+		.more_workers = worker->more_workers,
 	};
 
 	if (hello->magic != PROTOCOL_MAGIC || hello->version != PROTOCOL_VERSION) {

@@ -35,14 +35,16 @@ void quota_set(struct quota *quota, uint32_t sessions, uint64_t ring_bytes)
 char *quota_reason(const struct quota *quota, char *dst, size_t size)
 {
 	uint64_t smallest = quota->ring_max / (2 * (uint64_t)LIMIT_RING_MIN);
+	const char *of_share = quota->is_share ? " in one worker of several, each with its share" : "";
 
 	if (quota->sessions >= quota->sessions_max && quota->sessions < smallest)
-		snprintf(dst, size, "max-sessions: this user has %u sessions open; the limit is %u",
-			 quota->sessions, quota->sessions_max);
+		snprintf(dst, size, "max-sessions: this user has %u sessions open%s; the limit is %u",
+			 quota->sessions, of_share, quota->sessions_max);
 	else
 		snprintf(dst, size,
-			 "max-memory: the sessions of this user share %llu bytes; the limit is %llu",
-			 (unsigned long long)quota->ring_bytes, (unsigned long long)quota->ring_max);
+			 "max-memory: the sessions of this user share %llu bytes%s; the limit is %llu",
+			 (unsigned long long)quota->ring_bytes, of_share,
+			 (unsigned long long)quota->ring_max);
 	return dst;
 }
 

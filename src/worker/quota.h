@@ -5,6 +5,7 @@
 #ifndef TLSB_WORKER_QUOTA_H
 #define TLSB_WORKER_QUOTA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,7 @@ struct quota {
 	uint32_t files_max; /* sessions for which there are descriptors */
 	uint64_t ring_bytes, ring_max;
 	uint64_t ca_bytes;
+	bool is_share; /* the badge's other workers have the rest of what its user may have */
 };
 
 /* FILES: the process's limit of descriptors, two of which every session needs. */

@@ -39,6 +39,7 @@ struct worker {
 	uint32_t sessions_most; /* at once, since memory was given back */
 	uint32_t uid;
 	char badge[LIMIT_BADGE + 1];
+	uint32_t more_workers; /* that it may have, for the library */
 	bool draining;
 	struct event *drain_end;
 	uint64_t status_tags;

@@ -452,6 +452,8 @@ static int on_policy(struct chan *chan, struct msg *msg)
 	if (r < 0)
 		return r;
 	quota_set(&worker->quota, policy->max_sessions, policy->max_memory);
+	worker->quota.is_share = (policy->flags & POLICY_IS_SHARE) != 0;
+	worker->more_workers = policy->more_workers;
 	ages_set(worker, policy->idle_s, policy->lifetime_s);
 	r = tls_set_bounds(&worker->tls, &bounds);
 	if (r == 0)

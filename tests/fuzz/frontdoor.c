@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#include "frontdoor/crew.h"
 #include "frontdoor/frontdoor.h"
 #include "frontdoor/state.h"
 
@@ -63,14 +64,18 @@ static void stop(void)
 }
 
 /* The worker's channel that NUMBER stands for; or NULL. */
-static struct badge *some_badge(unsigned number)
+static struct hand *some_hand(unsigned number)
 {
 	struct badge *badge;
 
 	for (unsigned i = 0; i < BADGE_BUCKETS && i <= USERS; i++) {
 		LIST_FOREACH(badge, &frontdoor()->badges[i], in_bucket) {
-			if (badge->worker == WORKER_SERVING && number-- == 0)
-				return badge;
+			for (unsigned j = 0; j < LIMIT_BADGE_WORKERS; j++) {
+				struct hand *hand = &badge->hands[j];
+
+				if (hand->state == WORKER_SERVING && number-- == 0)
+					return hand;
+			}
 		}
 	}
 	return NULL;
@@ -88,35 +93,37 @@ static void supervisor_says(struct input *input)
 	struct packet packet = stage_take_packet(input, &internal_messages, &space);
 	struct msg_worker_chan *body = (void *)(space.buffer.bytes + sizeof(struct msg_header));
 
-	/* One user of a few, so that messages meet. */
+	/* One user of a few, and one worker of a few, so that messages meet. */
 	if (packet.bytes == space.buffer.bytes)
 		body->uid %= USERS;
+	if (packet.bytes == space.buffer.bytes && space.buffer.header.type == MSG_WORKER_CHAN)
+		body->nth %= WORKERS;
 	deliver(child.supervisor.fd, &packet);
 }
 
 static void worker_says(struct input *input)
 {
-	struct badge *badge = some_badge(take_u8(input) % WORKERS);
+	struct hand *hand = some_hand(take_u8(input) % WORKERS);
 	struct packet_space space;
 	struct packet packet = stage_take_packet(input, &internal_messages, &space);
 
-	if (badge)
-		deliver(badge->chan.fd, &packet);
+	if (hand)
+		deliver(hand->chan.fd, &packet);
 }
 
 static void worker_knows(struct input *input)
 {
-	struct badge *badge = some_badge(take_u8(input) % WORKERS);
+	struct hand *hand = some_hand(take_u8(input) % WORKERS);
 	struct {
 		struct msg_header header;
 		struct msg_client_gone body;
 	} gone = { { .type = MSG_CLIENT_GONE }, { 0 } };
 	const struct packet packet = { .bytes = (const uint8_t *)&gone, .len = sizeof(gone) };
 
-	if (!badge || badge->handed.count == 0)
+	if (!hand || hand->handed.count == 0)
 		return;
-	gone.body.id = badge->handed.ids[take_u8(input) % badge->handed.count];
-	deliver(badge->chan.fd, &packet);
+	gone.body.id = hand->handed.ids[take_u8(input) % hand->handed.count];
+	deliver(hand->chan.fd, &packet);
 }
 
 static void programs_come(struct input *input)
@@ -130,7 +137,7 @@ static void programs_come(struct input *input)
 static void take_step(struct input *input)
 {
 	static const int errors[] = { 0, EAGAIN, EPIPE, EMFILE };
-	struct badge *badge;
+	struct hand *hand;
 
 	switch ((enum step)(take_u8(input) % STEPS)) {
 	case SUPERVISOR_SAYS:
@@ -146,11 +153,11 @@ static void take_step(struct input *input)
 		programs_come(input);
 		break;
 	case WORKER_HANGS_UP:
-		badge = some_badge(take_u8(input) % WORKERS);
-		if (!badge)
+		hand = some_hand(take_u8(input) % WORKERS);
+		if (!hand)
 			break;
-		stage_hang_up(badge->chan.fd);
-		stage_ready(badge->chan.fd, EV_READ);
+		stage_hang_up(hand->chan.fd);
+		stage_ready(hand->chan.fd, EV_READ);
 		break;
 	case TIME_PASSES:
 		stage_sleep(take_u16(input) * 32u);
@@ -176,8 +183,9 @@ static void check_counts(void)
 	must(waiting == frontdoor()->waiting_count && waiting <= LIMIT_CLIENTS_WAITING);
 	for (unsigned i = 0; i < BADGE_BUCKETS; i++) {
 		LIST_FOREACH(badge, &frontdoor()->badges[i], in_bucket) {
-			must(badge->worker != WORKER_ABSENT || badge->waiting_count > 0);
-			clients += handed_count(&badge->handed);
+			must(badge->waiting_count > 0 ||
+			     crew_count(badge, WORKER_ABSENT) < LIMIT_BADGE_WORKERS);
+			clients += crew_clients(badge);
 		}
 	}
 	must(counters_get(&counters, COUNTER_clients) == clients);

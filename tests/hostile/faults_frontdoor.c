@@ -270,8 +270,8 @@ static void others_are_unharmed(struct bench *bench)
 	assert_int_equal(recv(bench->theirs, &byte, 1, MSG_DONTWAIT), -1);
 	assert_int_equal(errno, EAGAIN);
 	assert_non_null(badge);
-	assert_int_equal(badge->worker, WORKER_SERVING);
-	assert_int_equal(handed_count(&badge->handed), THEIR_CLIENTS);
+	assert_int_equal(badge->hands[0].state, WORKER_SERVING);
+	assert_int_equal(handed_count(&badge->hands[0].handed), THEIR_CLIENTS);
 }
 
 /* The supervisor answers at last. */

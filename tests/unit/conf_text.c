@@ -599,6 +599,12 @@ static void values_beyond_their_bounds_are_refused(void **state unused_)
 	refuses("allow-insecure = 1", "t:1: allow-insecure: \"1\" is neither no nor yes");
 	refuses("ciphers = ECDHE-RSA-AES128-GCM-SHA256\nmin-version = TLSv1.3",
 		"t:1: ciphers: none of them can be used with TLSv1.3");
+	refuses("workers = 2", "t:1: workers: not a setting of its own: it belongs into a badge");
+	refuses("badge x { match = any\nworkers = 0 }", "t:2: workers: \"0\" is not from 1 to 16");
+	refuses("badge x { match = any\nworkers = 3 }\nmax-sessions = 2",
+		"t:2: workers: with max-sessions and max-memory there can be 2 sessions, which 3 workers cannot share");
+	refuses("badge x { match = any\nworkers = 3\nmax-memory = 64K }",
+		"t:2: workers: with max-sessions and max-memory there can be 2 sessions, which 3 workers cannot share");
 }
 
 static void the_command_line_beats_the_file(void **state unused_)

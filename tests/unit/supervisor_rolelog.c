@@ -130,7 +130,7 @@ static void units_are_the_frontdoors_word(void **state unused_)
 	serves(worker, 1000, "billing");
 	frontdoor = rig_add_station(&rig, &rig.supervisor.frontdoor);
 	client(&rig, frontdoor, 7, 42, "lost.service"); /* there is nobody of whom it could be said */
-	seat = seats_make(&rig.supervisor.workers.seats, 1000, 7);
+	seat = seats_make(&rig.supervisor.workers.seats, 1000, 7, 0);
 	seat->worker = worker->worker;
 	worker->worker->seat = seat;
 	say(&rig, worker, "x", &it, 1);

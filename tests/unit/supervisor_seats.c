@@ -32,10 +32,10 @@ static void seats_serve_the_oldest_wish_first(void **state unused_)
 
 	seats_init(&seats);
 	for (uint32_t uid = 1; uid <= 3; uid++)
-		assert_non_null(seats_make(&seats, uid, 0));
+		assert_non_null(seats_make(&seats, uid, 0, 0));
 	assert_null(seats_next(&seats, 0));
-	seats_find(&seats, 3, 0)->wanted = true;
-	seats_find(&seats, 2, 0)->wanted = true;
+	seats_find(&seats, 3, 0, 0)->wanted = true;
+	seats_find(&seats, 2, 0, 0)->wanted = true;
 	assert_int_equal(seats_next(&seats, 0)->uid, 2);
 	assert_int_equal(seats_in_use(&seats), 2);
 	seats_deinit(&seats);
@@ -47,7 +47,7 @@ static void seats_delay_a_user_whose_worker_keeps_dying(void **state unused_)
 	struct seat *seat;
 
 	seats_init(&seats);
-	seat = seats_make(&seats, 1000, 0);
+	seat = seats_make(&seats, 1000, 0, 0);
 	seat->wanted = true;
 	seat_died(seat, 5000, 3);
 	assert_ptr_equal(seats_next(&seats, 5000), seat);
@@ -67,15 +67,15 @@ static void seats_are_bounded(void **state unused_)
 	uint32_t uid = 1;
 
 	seats_init(&seats);
-	seats_make(&seats, uid, 0)->wanted = true;
+	seats_make(&seats, uid, 0, 0)->wanted = true;
 	for (uid = 2; uid < 10 * LIMIT_WORKERS; uid++)
-		assert_non_null(seats_make(&seats, uid, 0));
+		assert_non_null(seats_make(&seats, uid, 0, 0));
 	assert_int_equal(seats.count, 2 * LIMIT_WORKERS);
-	assert_non_null(seats_find(&seats, 1, 0));
-	assert_null(seats_find(&seats, 2, 0));
+	assert_non_null(seats_find(&seats, 1, 0, 0));
+	assert_null(seats_find(&seats, 2, 0, 0));
 	for (struct seat *seat = TAILQ_FIRST(&seats.list); seat; seat = TAILQ_NEXT(seat, next))
 		seat->wanted = true;
-	assert_null(seats_make(&seats, uid, 0));
+	assert_null(seats_make(&seats, uid, 0, 0));
 	seats_deinit(&seats);
 }
 

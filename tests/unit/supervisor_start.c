@@ -286,9 +286,9 @@ static void the_manager_is_told_what_happens(void **state unused_)
 
 	setenv("NOTIFY_SOCKET", path, 1);
 	notify_ready(0);
-	expect_told(mailbox, "READY=1\nSTATUS=Serving 0 users");
+	expect_told(mailbox, "READY=1\nSTATUS=Running 0 workers");
 	notify_workers(3);
-	expect_told(mailbox, "STATUS=Serving 3 users");
+	expect_told(mailbox, "STATUS=Running 3 workers");
 	notify_reloading();
 	expect_told(mailbox, "RELOADING=1\nMONOTONIC_USEC=");
 	notify_stopping();

@@ -7,7 +7,7 @@
 static struct rig_process *add_worker(struct rig *rig, uint32_t uid)
 {
 	struct rig_process *added = rig_add_spare(rig);
-	struct seat *seat = seats_make(&rig->supervisor.workers.seats, uid, 0);
+	struct seat *seat = seats_make(&rig->supervisor.workers.seats, uid, 0, 0);
 
 	assert_non_null(seat);
 	rig->supervisor.workers.spare = NULL;
@@ -108,8 +108,8 @@ static void status_shows_who_waits_only_to_who_may_see_it(void **state unused_)
 	leaving->worker->seat->wanted = true;
 	leaving->worker->seat = NULL;
 	leaving->worker->state = ROW_STATE_DRAINING;
-	seats_make(&rig.supervisor.workers.seats, 1001, 0)->wanted = true;
-	assert_non_null(seats_make(&rig.supervisor.workers.seats, 1002, 0)); /* wants nothing now */
+	seats_make(&rig.supervisor.workers.seats, 1001, 0, 0)->wanted = true;
+	assert_non_null(seats_make(&rig.supervisor.workers.seats, 1002, 0, 0)); /* wants nothing now */
 	rig_add_spare(&rig);
 	seen = ask(&rig, leaving, 1000);
 	assert_int_equal(seen.workers, 2);

@@ -141,6 +141,8 @@ static void the_policy_says_how_many_and_the_reason_names_it(void **state unused
 	refused_for(&quota, "max-sessions: ");
 	quota_give_session(&quota, capacity);
 	assert_int_equal(quota_take_session(&quota, &capacity), 0);
+	quota.is_share = true;
+	refused_for(&quota, "max-sessions: this user has 1 sessions open in one worker of several");
 }
 
 static void memory_of_the_policy_is_never_exceeded(void **state unused_)
