@@ -113,6 +113,12 @@ enum tlsb_error {
  * its text, by the first session.  Returns a handle for tlsb_close(), or NULL with errno:
  * ENOENT or ECONNREFUSED, no broker is running there; EAGAIN, its queue of new clients was full for a
  * second, in which this call waited for a place; ENAMETOOLONG, EMFILE, ENOMEM.
+ *
+ * One connection serves any number of sessions.  If the badge has several workers, the handle opens
+ * further ones as sessions find the others in use, at most one for each worker, 16 in all, and spreads
+ * its sessions over them.  It learns how many from the broker's first answer, which tlsb_badge() waits for;
+ * sessions made before that share the first.  A further connection that is refused or lost costs its own sessions
+ * only.  What is about the handle is about the first.
  */
 TLSB_PUBLIC struct tlsb *tlsb_open(const char *socket_path);
 
@@ -245,7 +251,8 @@ TLSB_PUBLIC int tlsb_config_insecure_no_verify(struct tlsb_config *);
 
 /*
  * A new, unconnected session.  CONFIG may be NULL for the defaults; it is copied.  The broker's
- * handle must outlive the session.  NULL with errno: EMFILE, ENOMEM.
+ * handle must outlive the session.  May open a further connection to the broker (see tlsb_open()),
+ * without waiting for it.  NULL with errno: EMFILE, ENOMEM.
  */
 TLSB_PUBLIC struct tlsb_session *tlsb_session_new(struct tlsb *, const struct tlsb_config *);
 

@@ -32,7 +32,7 @@ static int send_session(struct tlsb_session *session)
 
 	if (session->theirs < 0)
 		return 0;
-	r = msg_send(session->tlsb->fd, &client_messages, CLIENT_MSG_SESSION, &nothing, NULL, 0,
+	r = msg_send(session->link->fd, &client_messages, CLIENT_MSG_SESSION, &nothing, NULL, 0,
 		     &session->theirs);
 	if (r == -EAGAIN) {
 		if (session->shown)
@@ -189,6 +189,7 @@ struct tlsb_session *tlsb_session_new(struct tlsb *tlsb, const struct tlsb_confi
 		return NULL;
 	}
 	session->tlsb = tlsb;
+	session->link = link_for_session(tlsb);
 	session->fd = pair[0];
 	session->theirs = pair[1];
 	return session;
@@ -277,6 +278,7 @@ void tlsb_session_free(struct tlsb_session *session)
 		fd_close(session->theirs);
 		fd_close(session->fd);
 		channel_deinit(&session->channel);
+		link_leave(session->tlsb, session->link);
 		tlsb_config_free(session->config);
 		free(session);
 	}

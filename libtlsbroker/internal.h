@@ -1,10 +1,11 @@
 /*
  * The library's own structs.  libc, base, wire and ring; no globals, no threads, no log.
  *
- *   open.c      the connection to the broker         config.c  settings
- *   connect.c   from tlsb_connect() to the channel   stream.c  bytes
- *   session.c   how far a session is, how it ended   wait.c    sleeping
- *   info.c      what was agreed                      keys.c    keys that are kept in the broker
+ *   open.c      the broker's handle                  config.c  settings
+ *   link.c      its connections to workers           stream.c  bytes
+ *   connect.c   from tlsb_connect() to the channel   wait.c    sleeping
+ *   session.c   how far a session is, how it ended   info.c    what was agreed
+ *   keys.c      keys that are kept in the broker
  *
  * Whatever comes from the broker is hostile: messages are checked by wire/msg.h, words of the control
  * page are read once into private memory and judged there.
@@ -23,17 +24,27 @@
 #include "tlsbroker.h"
 #include "wire/msg.h"
 
-struct tlsb {
-	int fd;
-	struct sockaddr_un address; /* to see later whether anybody is still there */
-	pthread_mutex_t lock;       /* for all below: the handle may be used from several threads */
-	bool gone;                  /* the broker closed the connection */
+/* A connection to the broker, that is to a worker.  Closed while no session is its: those know its number. */
+struct link {
+	int fd;    /* -1: there is none */
+	bool gone; /* the broker closed the connection */
 	bool welcome;
-	char badge[LIMIT_BADGE + 1];
+	bool doubted; /* the last one was refused: it is used when it has been welcomed */
 	uint32_t refused; /* the enum tlsb_error that the broker refused us with, or 0 */
 	char refused_text[LIMIT_TEXT + 1];
 	uint32_t refusals; /* how many sessions have to be told that on a connection that goes on */
-	int lifeline; /* our end; the worker holds the other */
+	unsigned sessions; /* that are its, until they are freed */
+	uint64_t not_before_ms; /* while it is closed: it is not opened sooner */
+};
+
+struct tlsb {
+	struct sockaddr_un address; /* to see later whether anybody is still there */
+	pthread_mutex_t lock;       /* for all below: the handle may be used from several threads */
+	struct link first;
+	struct link *more; /* so many, if the badge has several workers; NULL until they are needed */
+	uint32_t more_count;
+	char badge[LIMIT_BADGE + 1];
+	int lifeline; /* our end; the first connection's worker holds the other */
 	char key_text[LIMIT_TEXT + 1]; /* why the last thing that was wanted of a key has failed */
 };
 
@@ -68,6 +79,7 @@ enum stage {
 
 struct tlsb_session {
 	struct tlsb *tlsb;
+	struct link *link;
 	struct tlsb_config *config;
 	enum stage stage;
 	int fd, theirs; /* a socket pair; the second until it is sent */
@@ -99,7 +111,17 @@ struct tlsb_session {
 	char text[LIMIT_TEXT + 1];
 };
 
-/* ---- open.c ---- */
+/* ---- link.c ---- */
+
+/* FD is connected, and is the link's from now on.  0, or -errno: it cannot be used. */
+int link_begin(struct link *link, int fd);
+
+/*
+ * The connection for a new session, until link_leave(): of those that are there the one with the fewest
+ * sessions.  If they all have some, and the badge may have more workers, a further one.
+ */
+struct link *link_for_session(struct tlsb *tlsb);
+void link_leave(struct tlsb *tlsb, struct link *link);
 
 /*
  * Read what came on the connection itself: WELCOME, REFUSED, its end.  Returns the enum tlsb_error of
@@ -107,7 +129,7 @@ struct tlsb_session {
  * refusal of the connection itself stays; one on a connection that goes on was for a session that
  * has hung up, and is told once.  Not ANEW: only until there was a WELCOME, and only the former.
  */
-uint32_t open_listen(struct tlsb *tlsb, bool anew, char *ret_text);
+uint32_t link_listen(struct tlsb *tlsb, struct link *link, bool anew, char *ret_text);
 
 /*
  * Whether anybody listens at the broker's address.  The socket's type is the wrong one on purpose:

@@ -85,7 +85,7 @@ static int begin(struct errand *errand, struct tlsb *tlsb)
 	if (r < 0)
 		return fail_here(tlsb, -r);
 	*errand = (struct errand){ .tlsb = tlsb, .fd = pair[0], .end_ms = clock_ms() + KEY_WAIT_MS };
-	r = send_all(tlsb->fd, errand->end_ms, CLIENT_MSG_KEY_SOCKET, &nothing, NULL, 0, &pair[1]);
+	r = send_all(tlsb->first.fd, errand->end_ms, CLIENT_MSG_KEY_SOCKET, &nothing, NULL, 0, &pair[1]);
 	fd_close(pair[1]);
 	if (r == 0)
 		return 0;
@@ -99,7 +99,7 @@ static int begin(struct errand *errand, struct tlsb *tlsb)
 static int fail_gone(struct errand *errand)
 {
 	char text[LIMIT_TEXT + 1];
-	uint32_t refused = open_listen(errand->tlsb, true, text);
+	uint32_t refused = link_listen(errand->tlsb, &errand->tlsb->first, true, text);
 
 	if (refused)
 		return fail_code(errand->tlsb, refused, text);

@@ -140,7 +140,7 @@ static int fail_ended(struct tlsb_session *session)
 		return session_fail(session, session->code, NULL);
 	if (session->ended)
 		return fail_as_told(session, session->channel.page);
-	refused = open_listen(session->tlsb, true, text);
+	refused = link_listen(session->tlsb, session->link, true, text);
 	if (refused)
 		return session_fail(session, refused, text);
 	if (!open_is_there(session->tlsb))
@@ -177,7 +177,7 @@ static int state_before_channel(struct tlsb_session *session)
 	if (session->stage == STAGE_OPEN) {
 		/* The broker's greeting came before: does it speak our protocol? */
 		char text[LIMIT_TEXT + 1];
-		uint32_t refused = open_listen(session->tlsb, false, text);
+		uint32_t refused = link_listen(session->tlsb, session->link, false, text);
 
 		return refused ? session_fail(session, refused, text) : 0;
 	}

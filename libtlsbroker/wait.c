@@ -175,7 +175,7 @@ static int sleep_until(const struct tlsb_session *session, uint64_t end_ms)
 {
 	struct pollfd pfds[2] = {
 		{ .fd = session->fd, .events = POLLIN },
-		{ .fd = session->tlsb->fd, .events = POLLOUT }, /* full, and we have to ask yet */
+		{ .fd = session->link->fd, .events = POLLOUT }, /* full, and we have to ask yet */
 	};
 	bool asking = session->stage == STAGE_ASKING && session->theirs >= 0;
 	uint64_t now = end_ms == NEVER ? 0 : clock_ms();

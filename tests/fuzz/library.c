@@ -254,7 +254,7 @@ static void check_call(struct program *program, struct input *input)
 static void hang_up(struct program *program, uint8_t which)
 {
 	if (which & 1)
-		stage_hang_up(program->tlsb->fd);
+		stage_hang_up(program->tlsb->first.fd);
 	else if (is_sent(program->session))
 		stage_hang_up(program->session->fd);
 }
@@ -267,7 +267,7 @@ static void take_step(struct program *program, struct input *input)
 
 	switch ((enum step)(take_u8(input) % STEPS)) {
 	case MAIN_MESSAGE:
-		put(input, program->tlsb->fd);
+		put(input, program->tlsb->first.fd);
 		break;
 	case SESSION_MESSAGE:
 		if (is_sent(program->session))

@@ -9,6 +9,7 @@
  *   echo BYTES      there and back; 0: until SIGTERM
  *   raw COMMAND     send the line, read to the end
  *
+ * With --greeted, each client knows its badge, and how many workers that has, before its first session.
  * No session begins its work before all have finished their handshakes.  Prints "established N",
  * for each session that fails one line "failed ...", and at the end one line "done ...".
  * Exit status: 0 all went well, 1 not.
@@ -38,7 +39,7 @@ struct options {
 	enum work work;
 	uint64_t bytes;
 	unsigned sessions, clients, rounds;
-	int pause_ms, timeout_ms, spin, info, separate;
+	int pause_ms, timeout_ms, spin, info, separate, greeted;
 	uint64_t seed;
 	struct tlsb_config *config;
 };
@@ -448,6 +449,10 @@ static int work(struct options *options)
 			printf("failed client=%u errno=%s\n", i, strerrorname_np(errno));
 			return 1;
 		}
+		if (options->greeted && !tlsb_badge(brokers[i])) {
+			printf("failed client=%u errno=%s\n", i, strerrorname_np(errno));
+			return 1;
+		}
 	}
 	for (unsigned i = 0; i < options->sessions; i++)
 		start_flow(options, &flows[i], brokers[i % options->clients], i);
@@ -467,7 +472,7 @@ static void usage(void)
 	fprintf(stderr,
 		"usage: traffic [--socket PATH] [--ca FILE] [--name NAME] [--sessions N]\n"
 		"               [--clients N] [--processes N] [--rounds N] [--pause MS] [--timeout MS] [--spin]\n"
-		"               [--no-resumption] [--insecure] [--info] [--seed N] [--identity NAME]\n"
+		"               [--no-resumption] [--insecure] [--info] [--seed N] [--identity NAME] [--greeted]\n"
 		"               HOST PORT WORK...\n");
 	exit(2);
 }
@@ -526,7 +531,7 @@ static unsigned parse(struct options *options, int argc, char **argv)
 		{ "rounds", 1, NULL, 'r' },   { "pause", 1, NULL, 'p' },    { "spin", 0, NULL, 'S' },
 		{ "insecure", 0, NULL, 'i' }, { "info", 0, NULL, 'I' },     { "seed", 1, NULL, 'd' },
 		{ "no-resumption", 0, NULL, 'R' }, { "timeout", 1, NULL, 't' },
-		{ "identity", 1, NULL, 'y' }, { 0 },
+		{ "identity", 1, NULL, 'y' }, { "greeted", 0, NULL, 'g' }, { 0 },
 	};
 	unsigned processes = 1;
 
@@ -551,6 +556,7 @@ static unsigned parse(struct options *options, int argc, char **argv)
 		case 'S': options->spin = 1; break;
 		case 'i': tlsb_config_insecure_no_verify(options->config); break;
 		case 'I': options->info = 1; break;
+		case 'g': options->greeted = 1; break;
 		case 'd': options->seed = strtoull(optarg, NULL, 10); break;
 		case 'R': tlsb_config_set_resumption(options->config, 0); break;
 		default: usage();
