@@ -124,7 +124,12 @@ client_dies()
 	local worker fds=''
 	wait_until 5 no_sessions
 	worker=$(worker_pid "$CLIENT")
-	[ -z "$ROOT" ] || fds=$(count_fds "$worker")
+	if [ "$ROOT" ]; then
+		# What was before has gone.
+		rests() { [ "$(status "[.workers[] | select(.uid == $CLIENT) | .clients, .sessions] | add")" = 0 ]; }
+		wait_until 10 rests
+		fds=$(count_fds "$worker")
+	fi
 	two_loads
 	: > "$TMP/peer.out"
 	stop ours KILL
