@@ -23,17 +23,27 @@ static int look_soon(struct unread *unread)
 	return evtimer_add(unread->look, &tv);
 }
 
-/* What cannot be known is taken to be there. */
-static bool is_there(const struct parcel *parcel)
+/* Bytes that lie in the socket; what cannot be known is as much as there can be. */
+static uint32_t bytes_lying(const struct parcel *parcel)
 {
 	int fd = parcel->session ? parcel->session->chan.fd : parcel->fd;
 	uint32_t memory[SK_MEMINFO_VARS] = { 0 };
 	socklen_t len = sizeof(memory);
 
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &len) < 0)
+		return UINT32_MAX;
+	return memory[SK_MEMINFO_WMEM_ALLOC];
+}
+
+/* The channel was sent first: when less is there than there was, it has been read. */
+static bool is_there(const struct parcel *parcel)
+{
+	uint32_t lying;
+
 	if (parcel->session && chan_queued(&parcel->session->chan) > 0)
 		return true; /* it may not even be sent */
-	return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &len) < 0 ||
-	       memory[SK_MEMINFO_WMEM_ALLOC] > 0;
+	lying = bytes_lying(parcel);
+	return lying > 0 && lying >= parcel->lying;
 }
 
 static void forget(struct unread *unread, struct parcel *parcel)
@@ -130,6 +140,24 @@ void unread_add(struct session *session)
 
 	assert(unread->count < LIMIT_UNREAD);
 	unread->parcels[unread->count++] = (struct parcel){ .session = session, .fd = -1 };
+	unread_after_bell(session); /* the channel is a message, too */
+}
+
+void unread_before_bell(struct session *session)
+{
+	struct parcel *parcel = find(&session->worker->unread, session);
+
+	if (parcel && !is_there(parcel))
+		forget(&session->worker->unread, parcel);
+}
+
+void unread_after_bell(struct session *session)
+{
+	struct parcel *parcel = find(&session->worker->unread, session);
+	uint32_t lying = parcel ? bytes_lying(parcel) : 0;
+
+	if (parcel)
+		parcel->lying = lying == UINT32_MAX ? 0 : lying;
 }
 
 void unread_hang_up(struct session *session)
@@ -140,7 +168,8 @@ void unread_hang_up(struct session *session)
 	if (session->stage == STAGE_IN_LINE)
 		leave_line(unread, session);
 	if (parcel && is_there(parcel)) {
-		*parcel = (struct parcel){ .fd = chan_detach(&session->chan) };
+		*parcel = (struct parcel){ .fd = chan_detach(&session->chan),
+					   .lying = parcel->lying };
 		(void)shutdown(parcel->fd, SHUT_RDWR); /* for the program it is closed */
 		(void)look_soon(unread); /* else the next session that finds no place looks */
 		return;

@@ -28,6 +28,7 @@ struct worker;
 struct parcel {
 	struct session *session; /* to whose program */
 	int fd;                  /* if that session is over: its socket */
+	uint32_t lying;          /* bytes in its socket when the last message had been sent; 0: not known */
 };
 
 struct unread {
@@ -47,6 +48,13 @@ void unread_begin(struct session *session);
 
 /* Its channel has been sent. */
 void unread_add(struct session *session);
+
+/*
+ * Around each bell, which is no descriptor but lies in the same socket: a program need not look at it, and
+ * its channel shall not count as unread for that.  What lies there is read in order.
+ */
+void unread_before_bell(struct session *session);
+void unread_after_bell(struct session *session);
 
 /* It ends, or its program does: out of the line; and nothing more comes over its socket. */
 void unread_hang_up(struct session *session);

@@ -107,6 +107,42 @@ static void those_who_look_hold_up_nobody(void **state unused_)
 	scene_deinit(&scene);
 }
 
+static void ring_all(struct scene *scene)
+{
+	struct session *session;
+
+	LIST_FOREACH(session, &rig_worker(&scene->rig)->all_sessions, in_worker)
+		session_ring(session);
+}
+
+static void pick_up_channels(struct scene *scene, unsigned from, unsigned to)
+{
+	char message[LIMIT_MESSAGE];
+
+	for (unsigned i = from; i < to; i++)
+		assert_true(recv(scene->sessions[i].fd, message, sizeof(message), 0) > 0);
+}
+
+/* A program that opens sessions and leaves them alone for a while has its channels all the same. */
+static void bells_that_nobody_hears_hold_up_nobody(void **state unused_)
+{
+	struct scene scene;
+
+	scene_init(&scene);
+	pick_up_channels(&scene, 0, LIMIT_UNREAD / 2);
+	ring_all(&scene);
+	ring_all(&scene);
+	open_some(&scene, LIMIT_UNREAD / 2);
+	assert_int_equal(dials(&scene), LIMIT_UNREAD / 2);
+	/* What lies behind a channel does not hide it, nor that it has gone. */
+	open_some(&scene, 1);
+	rig_run_for(&scene.rig, 30);
+	assert_int_equal(dials(&scene), 0);
+	pick_up_channels(&scene, LIMIT_UNREAD / 2, LIMIT_UNREAD);
+	RIG_UNTIL(&scene.rig, dials(&scene) == 1);
+	scene_deinit(&scene);
+}
+
 /* That is how more than LIMIT_UNREAD could be left lying otherwise. */
 static void sessions_that_are_over_keep_their_places(void **state unused_)
 {
@@ -207,6 +243,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(further_sessions_wait_for_those_before_them),
 		TEST(those_who_look_hold_up_nobody),
+		TEST(bells_that_nobody_hears_hold_up_nobody),
 		TEST(sessions_that_are_over_keep_their_places),
 		TEST(sockets_of_the_past_go_when_programs_close_theirs),
 		TEST(the_line_counts_to_a_session_s_time),
