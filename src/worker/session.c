@@ -191,14 +191,12 @@ void session_ring(struct session *session)
 {
 	static const struct msg_bell bell;
 
-	if (!session->client)
+	if (!session->client || unread_is_there(session))
 		return;
-	unread_before_bell(session);
 	/* A full socket has bells enough in it; only one that could not be sent otherwise is owed. */
 	if (msg_send(session->chan.fd, &client_messages, CLIENT_MSG_BELL, &bell, NULL, 0, NULL) < 0 &&
 	    errno != EWOULDBLOCK)
 		(void)chan_send_body(&session->chan, CLIENT_MSG_BELL, &bell);
-	unread_after_bell(session);
 }
 
 static void on_gone(struct chan *chan, enum msg_rule rule, const char *what)

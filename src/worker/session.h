@@ -62,6 +62,7 @@ struct session {
 	uint64_t number; /* for the log */
 	uint32_t client_pid;
 	uint64_t in_line_ms; /* since when */
+	bool unread;         /* its channel may be on its way, see unread.h */
 	uint64_t born_ms, moved_ms; /* MOVED: when data last came or went; or it was opened */
 	char *server; /* "host:port", for log and status */
 	char *address; /* the same as it was dialled, or NULL */

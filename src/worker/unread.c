@@ -23,32 +23,26 @@ static int look_soon(struct unread *unread)
 	return evtimer_add(unread->look, &tv);
 }
 
-/* Bytes that lie in the socket; what cannot be known is as much as there can be. */
-static uint32_t bytes_lying(const struct parcel *parcel)
+enum there { READ, THERE, UNKNOWN };
+
+static enum there is_there(const struct parcel *parcel)
 {
 	int fd = parcel->session ? parcel->session->chan.fd : parcel->fd;
 	uint32_t memory[SK_MEMINFO_VARS] = { 0 };
 	socklen_t len = sizeof(memory);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &len) < 0)
-		return UINT32_MAX;
-	return memory[SK_MEMINFO_WMEM_ALLOC];
-}
-
-/* The channel was sent first: when less is there than there was, it has been read. */
-static bool is_there(const struct parcel *parcel)
-{
-	uint32_t lying;
-
 	if (parcel->session && chan_queued(&parcel->session->chan) > 0)
-		return true; /* it may not even be sent */
-	lying = bytes_lying(parcel);
-	return lying > 0 && lying >= parcel->lying;
+		return THERE; /* it may not even be sent */
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &len) < 0)
+		return UNKNOWN;
+	return memory[SK_MEMINFO_WMEM_ALLOC] > 0 ? THERE : READ;
 }
 
 static void forget(struct unread *unread, struct parcel *parcel)
 {
-	if (!parcel->session)
+	if (parcel->session)
+		parcel->session->unread = false;
+	else
 		fd_close(parcel->fd);
 	*parcel = unread->parcels[--unread->count];
 }
@@ -62,7 +56,7 @@ static struct parcel *find(struct unread *unread, const struct session *session)
 	return NULL;
 }
 
-/* Forget what has been read; returns whether sockets of sessions that are over are left. */
+/* Forget what has been read, for certain; returns whether sockets of sessions that are over are left. */
 static bool look(struct unread *unread)
 {
 	bool kept = false;
@@ -70,7 +64,7 @@ static bool look(struct unread *unread)
 	for (unsigned i = unread->count; i-- > 0;) {
 		struct parcel *parcel = &unread->parcels[i];
 
-		if (!is_there(parcel))
+		if (is_there(parcel) == READ)
 			forget(unread, parcel);
 		else if (!parcel->session)
 			kept = true;
@@ -140,43 +134,47 @@ void unread_add(struct session *session)
 
 	assert(unread->count < LIMIT_UNREAD);
 	unread->parcels[unread->count++] = (struct parcel){ .session = session, .fd = -1 };
-	unread_after_bell(session); /* the channel is a message, too */
+	session->unread = true;
 }
 
-void unread_before_bell(struct session *session)
+/* The parcel of a session that has one; NULL when that has been read, for certain. */
+static struct parcel *look_at(struct session *session, enum there *ret)
 {
-	struct parcel *parcel = find(&session->worker->unread, session);
+	struct unread *unread = &session->worker->unread;
+	struct parcel *parcel = find(unread, session);
 
-	if (parcel && !is_there(parcel))
-		forget(&session->worker->unread, parcel);
+	*ret = is_there(parcel);
+	if (*ret != READ)
+		return parcel;
+	forget(unread, parcel);
+	return NULL;
 }
 
-void unread_after_bell(struct session *session)
+bool unread_is_there(struct session *session)
 {
-	struct parcel *parcel = find(&session->worker->unread, session);
-	uint32_t lying = parcel ? bytes_lying(parcel) : 0;
+	enum there there = READ;
 
-	if (parcel)
-		parcel->lying = lying == UINT32_MAX ? 0 : lying;
+	if (session->unread)
+		(void)look_at(session, &there);
+	return there == THERE; /* else a bell is too many at most */
 }
 
 void unread_hang_up(struct session *session)
 {
 	struct unread *unread = &session->worker->unread;
-	struct parcel *parcel = find(unread, session);
+	struct parcel *parcel;
+	enum there there;
 
 	if (session->stage == STAGE_IN_LINE)
 		leave_line(unread, session);
-	if (parcel && is_there(parcel)) {
-		*parcel = (struct parcel){ .fd = chan_detach(&session->chan),
-					   .lying = parcel->lying };
-		(void)shutdown(parcel->fd, SHUT_RDWR); /* for the program it is closed */
-		(void)look_soon(unread); /* else the next session that finds no place looks */
+	parcel = session->unread ? look_at(session, &there) : NULL;
+	if (!parcel) {
+		chan_deinit(&session->chan);
 		return;
 	}
-	if (parcel)
-		forget(unread, parcel);
-	chan_deinit(&session->chan);
+	*parcel = (struct parcel){ .fd = chan_detach(&session->chan) };
+	(void)shutdown(parcel->fd, SHUT_RDWR); /* for the program it is closed */
+	(void)look_soon(unread); /* else the next session that finds no place looks */
 }
 
 int unread_init(struct worker *worker)

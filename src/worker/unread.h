@@ -28,7 +28,6 @@ struct worker;
 struct parcel {
 	struct session *session; /* to whose program */
 	int fd;                  /* if that session is over: its socket */
-	uint32_t lying;          /* bytes in its socket when the last message had been sent; 0: not known */
 };
 
 struct unread {
@@ -50,11 +49,11 @@ void unread_begin(struct session *session);
 void unread_add(struct session *session);
 
 /*
- * Around each bell, which is no descriptor but lies in the same socket: a program need not look at it, and
- * its channel shall not count as unread for that.  What lies there is read in order.
+ * Whether its channel is still on its way.  Then its program needs no bell: what is there to be read calls
+ * it, and it looks at the channel's page when it has that.  And it must get none, as there is no telling
+ * one unread message from another.
  */
-void unread_before_bell(struct session *session);
-void unread_after_bell(struct session *session);
+bool unread_is_there(struct session *session);
 
 /* It ends, or its program does: out of the line; and nothing more comes over its socket. */
 void unread_hang_up(struct session *session);
