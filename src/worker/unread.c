@@ -173,6 +173,7 @@ void unread_hang_up(struct session *session)
 		return;
 	}
 	*parcel = (struct parcel){ .fd = chan_detach(&session->chan) };
+	session->unread = false; /* it may linger, and end later */
 	(void)shutdown(parcel->fd, SHUT_RDWR); /* for the program it is closed */
 	(void)look_soon(unread); /* else the next session that finds no place looks */
 }

@@ -170,6 +170,41 @@ static void sessions_that_are_over_keep_their_places(void **state unused_)
 	scene_deinit(&scene);
 }
 
+/* An open session lingers when its program leaves it, and ends a second time. */
+static void a_session_that_lingers_leaves_its_socket_once(void **state unused_)
+{
+	const struct msg_disconnect bye = { 0 };
+	const struct wish wish = { .host = NULL };
+	struct program_session session;
+	struct program program;
+	struct worker *worker;
+	struct peer peer;
+	struct rig rig;
+	uint64_t id;
+	int pair[2];
+
+	rig_init(&rig);
+	worker = rig_worker(&rig);
+	rig_program(&rig, &program);
+	program_open(&program, &session);
+	session_ask(&session, &wish);
+	rig_turn(&rig);
+	id = rig_dial(&rig);
+	tcp_pair(pair);
+	peer_init(&peer, rig.server, pair[1]);
+	rig.peers[0] = &peer;
+	rig_dialed(&rig, id, pair[0]);
+	RIG_UNTIL(&rig, LIST_FIRST(&worker->all_sessions)->stage == STAGE_OPEN);
+	assert_int_equal(program_send(session.fd, CLIENT_MSG_DISCONNECT, &bye, NULL, 0, NULL), 0);
+	RIG_UNTIL(&rig, LIST_EMPTY(&worker->all_sessions));
+	assert_int_equal(worker->unread.count, 1);
+	session_close(&session);
+	rig_forget(&rig, &peer);
+	RIG_UNTIL(&rig, worker->unread.count == 0);
+	close(program.fd);
+	rig_deinit(&rig);
+}
+
 static void sockets_of_the_past_go_when_programs_close_theirs(void **state unused_)
 {
 	struct scene scene;
@@ -249,6 +284,7 @@ int main(void)
 		TEST(bells_take_no_place),
 		TEST(no_bell_follows_what_was_not_picked_up),
 		TEST(sessions_that_are_over_keep_their_places),
+		TEST(a_session_that_lingers_leaves_its_socket_once),
 		TEST(sockets_of_the_past_go_when_programs_close_theirs),
 		TEST(the_line_counts_to_a_session_s_time),
 		TEST(who_leaves_is_not_waited_for),
