@@ -162,7 +162,7 @@ static int lower_hard_limit_first(void *arg unused_)
 
 	if (setrlimit(RLIMIT_NOFILE, &few) < 0)
 		return NOT_ENTERED;
-	return rlimits_lower(ROLE_WORKER, SANDBOX_ENFORCE) == 0 && limit_is(RLIMIT_NOFILE, 64) ? 0
+	return rlimits_lower(ROLE_WORKER, SANDBOX_ENFORCE) == 0 && limit_is(RLIMIT_NOFILE, 64 - 64 / 4) ? 0
 												: 1;
 }
 
