@@ -5,8 +5,9 @@
  * session and the trust store; who the program is, the broker learns from the kernel.
  *
  * Manners.  0 or a count on success, -1 with errno on failure.  Calls do not block unless
- * tlsb_set_timeout() said that they may (tlsb_badge() and tlsb_key_*() wait a bounded time): a call that cannot finish returns -1 with EWOULDBLOCK,
- * has moved nothing, and is called again, right away or when tlsb_fd() is readable.  The library
+ * tlsb_set_timeout() said that they may: a call that cannot finish returns -1 with EWOULDBLOCK,
+ * has moved nothing, and is called again, right away or when tlsb_fd() is readable.  Only
+ * tlsb_open(), tlsb_badge() and tlsb_key_*() wait, and say for how long.  The library
  * has no globals, makes no threads, touches no signals (it never raises SIGPIPE), and allocates
  * nothing on the read and write path.  Different handles may be used from different threads; one
  * session belongs to one thread at a time.  After fork() a child must not use its parent's handles,
