@@ -143,6 +143,7 @@ static struct parcel *look_at(struct session *session, enum there *ret)
 	struct unread *unread = &session->worker->unread;
 	struct parcel *parcel = find(unread, session);
 
+	assert(parcel); /* session->unread says so */
 	*ret = is_there(parcel);
 	if (*ret != READ)
 		return parcel;
