@@ -30,6 +30,7 @@ struct plan {
 	size_t asked_len;
 	int fd;
 	pthread_t thread;
+	bool joined;
 };
 
 static void await(int fd)
@@ -100,12 +101,21 @@ static void *worker(void *arg)
 static void begin(struct plan *plan)
 {
 	plan->fd = -1;
+	plan->joined = false;
 	assert_int_equal(pthread_create(&plan->thread, NULL, worker, plan), 0);
+}
+
+/* What it has heard may be looked at from here on. */
+static void join(struct plan *plan)
+{
+	assert_int_equal(pthread_join(plan->thread, NULL), 0);
+	plan->joined = true;
 }
 
 static void end(struct plan *plan)
 {
-	assert_int_equal(pthread_join(plan->thread, NULL), 0);
+	if (!plan->joined)
+		join(plan);
 	fd_close(plan->fd);
 }
 
@@ -140,6 +150,7 @@ static void expect_file(struct rig *rig, const void *key, size_t len, const char
 
 	begin(&plan);
 	assert_int_equal(tlsb_key_import(rig->tlsb, key, len, &number), 0);
+	join(&plan);
 	assert_int_equal(number, 4711);
 	assert_int_equal(plan.type, CLIENT_MSG_KEY_IMPORT);
 	assert_int_equal(plan.asked_len, 0);
@@ -233,6 +244,7 @@ static void what_is_wanted_goes_as_it_is(void **state unused_)
 						    sizeof(out)),
 				 9);
 		assert_memory_equal(out, "signature", 9);
+		join(&plan);
 		assert_int_equal(plan.wish.key, 77);
 		assert_int_equal(plan.wish.action, KEY_SIGN_HASH);
 		assert_int_equal(plan.wish.algorithm, all[i].algorithm);
@@ -242,6 +254,7 @@ static void what_is_wanted_goes_as_it_is(void **state unused_)
 		begin(&plan);
 		assert_int_equal(tlsb_key_verify_hash(rig.tlsb, 78, all[i].algorithm, hash, all[i].len,
 						      "sig", 3), 0);
+		join(&plan);
 		assert_int_equal(plan.wish.action, KEY_VERIFY_HASH);
 		assert_int_equal(plan.wish.hash_len, all[i].len);
 		assert_int_equal(plan.asked_len, all[i].len + 3);
@@ -249,6 +262,7 @@ static void what_is_wanted_goes_as_it_is(void **state unused_)
 		end(&plan);
 		begin(&plan);
 		assert_int_equal(tlsb_key_destroy(rig.tlsb, 79), 0);
+		join(&plan);
 		assert_int_equal(plan.wish.action, KEY_DESTROY);
 		assert_int_equal(plan.wish.key, 79);
 		assert_int_equal(plan.asked_len, 0);
