@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/rsa.h>
-#include <stdbool.h>
 
 #include "trust/memory.h"
 
@@ -16,22 +14,6 @@ static const struct scheme *scheme_for(const EVP_PKEY *key, uint16_t algorithm)
 	if (!asked || asked->digest[0] == '\0')
 		return NULL;
 	return scheme_of_key(key, asked->digest, asked->padding);
-}
-
-static bool set_scheme(EVP_PKEY_CTX *ctx, const struct scheme *scheme, const EVP_MD *md)
-{
-	if (EVP_PKEY_CTX_set_signature_md(ctx, md) <= 0)
-		return false;
-	switch (scheme->padding) {
-	case PADDING_PSS:
-		/* As in TLS, and as PSA_ALG_RSA_PSS has it: the salt is as long as the hash. */
-		return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) > 0 &&
-		       EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) > 0;
-	case PADDING_PKCS1:
-		return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) > 0;
-	default:
-		return true;
-	}
 }
 
 typedef int init_fn(EVP_PKEY_CTX *ctx);
@@ -47,7 +29,8 @@ static int begin(EVP_PKEY *key, uint16_t algorithm, size_t len, init_fn *init, E
 	if (!md || len != (size_t)EVP_MD_get_size(md))
 		return -EINVAL;
 	ctx = EVP_PKEY_CTX_new(key, NULL);
-	if (!ctx || init(ctx) <= 0 || !set_scheme(ctx, scheme, md)) {
+	if (!ctx || init(ctx) <= 0 || EVP_PKEY_CTX_set_signature_md(ctx, md) <= 0 ||
+	    !sign_set_padding(ctx, scheme->padding)) {
 		EVP_PKEY_CTX_free(ctx);
 		return -EOPNOTSUPP; /* an RSA-PSS key that is bound to another digest */
 	}

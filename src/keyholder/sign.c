@@ -6,17 +6,17 @@
 
 #include "trust/memory.h"
 
-static int set_padding(EVP_PKEY_CTX *ctx, enum padding padding)
+bool sign_set_padding(EVP_PKEY_CTX *ctx, enum padding padding)
 {
 	switch (padding) {
 	case PADDING_PSS:
-		/* RFC 8446, 4.2.3: the salt is as long as the digest. */
+		/* The salt is as long as the digest. */
 		return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) > 0 &&
 		       EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) > 0;
 	case PADDING_PKCS1:
 		return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) > 0;
 	default:
-		return 1;
+		return true;
 	}
 }
 
@@ -35,7 +35,7 @@ static int make(EVP_PKEY *key, const struct scheme *scheme, const uint8_t *bytes
 		return -ENOMEM;
 	ret->len = sizeof(ret->bytes);
 	ok = EVP_DigestSignInit_ex(md, &ctx, digest, NULL, NULL, key, NULL) > 0 &&
-	     set_padding(ctx, scheme->padding) &&
+	     sign_set_padding(ctx, scheme->padding) &&
 	     EVP_DigestSign(md, ret->bytes, &ret->len, bytes, len) > 0;
 	EVP_MD_CTX_free(md);
 	ERR_clear_error();
