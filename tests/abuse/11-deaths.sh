@@ -32,18 +32,22 @@ deaths()
 dies_at_every_step()
 {
 	local worker fds before after
+	# A program that ends in order leaves nothing in its sockets for which the worker keeps them.
+	expect 0 traffic_as "$CLIENT" localhost "$PORT" echo 1
+	calm() { [ "$(status '[.counters.sessions, .counters.clients] | join(" ")')" = "10 2" ]; }
+	wait_until 10 calm # the load, and who asks
+	worker=$(worker_now)
+	fds=$(count_fds "$worker")
 	# The first dozen find a worker that grows to what it needs.
 	deaths 12
 	wait_until 10 quiet
-	worker=$(worker_now)
-	fds=$(count_fds "$worker")
+	equal "$worker" "$(worker_now)"
 	before=$(private_kb "$worker")
 	deaths "$DEATHS" > "$TMP/deaths" || { cat "$TMP/deaths"; return 1; }
 	cat "$TMP/deaths"
 	wait_until 10 quiet
 	equal "$worker" "$(worker_now)"
-	# Before, the worker may have kept some sockets still that nobody had looked at.
-	fds_are_back() { [ "$(count_fds "$worker")" -le "$fds" ]; }
+	fds_are_back() { [ "$(count_fds "$worker")" = "$fds" ]; }
 	wait_until 10 fds_are_back
 	if [ "$SANDBOX" = enforce ]; then
 		# What a leaked session would leave is about 10 KiB, apart from its rings: a quarter of
