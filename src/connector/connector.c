@@ -197,7 +197,6 @@ static int prepare(struct child *child)
 
 	if (r == 0)
 		r = ticks_prepare();
-
 	if (r < 0) {
 		free(connector);
 		return r;
