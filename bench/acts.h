@@ -154,6 +154,47 @@ static void run_grow(struct backend *backend, char **args)
 	leave_all(others, open + 1);
 }
 
+/* As many visits at once as there is room for in LINKS. */
+static void visit_together(struct backend *backend, struct link **links, unsigned sessions)
+{
+	for (unsigned i = 0; i < sessions; i++)
+		links[i] = link_begin(backend, 0);
+	for (unsigned i = 0; i < sessions; i++) {
+		link_finish(links[i]);
+		ask(links[i], WORK_ECHO, sizeof(packet));
+		send_packet(links[i]);
+	}
+	for (unsigned i = 0; i < sessions; i++) {
+		receive_packet(links[i]);
+		link_free(links[i]);
+	}
+}
+
+static void run_many(struct backend *backend, char **args)
+{
+	static const struct bulk down = { .kind = WORK_SOURCE, .chunk = WORK_BYTES },
+				 up = { .kind = WORK_SINK, .chunk = WORK_BYTES };
+	unsigned count = (unsigned)number(args[1]), sessions = (unsigned)number(args[2]);
+	struct link **links = visit_often(backend, sessions);
+	struct link **others = calloc(sessions, sizeof(struct link *));
+
+	if (!others)
+		die("no memory");
+	be_ready();
+	transfer(links, sessions, &down, number(args[0]));
+	say("");
+	wait_for_start();
+	transfer(links, sessions, &up, number(args[0]));
+	say("");
+	wait_for_start();
+	for (unsigned done = 0; done < count; done += sessions)
+		visit_together(backend, others, sessions);
+	say("");
+	wait_for_end();
+	free(others);
+	leave_all(links, sessions);
+}
+
 static void run_idle(struct backend *backend, unsigned count)
 {
 	struct link **links;

@@ -7,6 +7,7 @@
 #include "bench/driver.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -82,7 +83,12 @@ static void backend_free(struct backend *backend)
 	free(backend);
 }
 
-static struct link *link_new(struct backend *backend)
+static void backend_greet(struct backend *backend)
+{
+	(void)backend;
+}
+
+static struct link *link_begin(struct backend *backend, int wait)
 {
 	struct link *link = calloc(1, sizeof(*link));
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
@@ -99,11 +105,20 @@ static struct link *link_new(struct backend *backend)
 		die("no memory");
 	if (backend->session)
 		SSL_set_session(link->ssl, backend->session);
+	if (!wait) {
+		fcntl(fd, F_SETFL, O_NONBLOCK);
+		SSL_connect(link->ssl); /* says hello */
+		fcntl(fd, F_SETFL, 0);
+	}
+	return link;
+}
+
+static void link_finish(struct link *link)
+{
 	if (SSL_connect(link->ssl) != 1) {
 		ERR_print_errors_fp(stderr);
 		die("the handshake failed");
 	}
-	return link;
 }
 
 static int link_resumed(const struct link *link)

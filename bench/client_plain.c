@@ -35,17 +35,28 @@ static void backend_free(struct backend *backend)
 	free(backend);
 }
 
-static struct link *link_new(struct backend *backend)
+static void backend_greet(struct backend *backend)
+{
+	(void)backend;
+}
+
+static struct link *link_begin(struct backend *backend, int wait)
 {
 	struct link *link = calloc(1, sizeof(*link));
 	int on = 1;
 
+	(void)wait;
 	if (!link || (link->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
 		die("no memory or descriptor");
 	if (connect(link->fd, (struct sockaddr *)&backend->address, sizeof(backend->address)) < 0)
 		die("cannot connect");
 	setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return link;
+}
+
+static void link_finish(struct link *link)
+{
+	(void)link;
 }
 
 static int link_resumed(const struct link *link)

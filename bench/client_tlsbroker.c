@@ -48,7 +48,13 @@ __attribute__((noreturn)) static void failed(const struct link *link, const char
 	die("%s: %s: %s", what, strerror(errno), tlsb_error_text(link->session));
 }
 
-static struct link *link_new(struct backend *backend)
+static void backend_greet(struct backend *backend)
+{
+	if (!tlsb_badge(backend->broker))
+		die("badge: %s", strerror(errno));
+}
+
+static struct link *link_begin(struct backend *backend, int wait)
 {
 	struct link *link = calloc(1, sizeof(*link));
 
@@ -57,12 +63,18 @@ static struct link *link_new(struct backend *backend)
 	link->session = tlsb_session_new(backend->broker, backend->config);
 	if (!link->session)
 		die("session: %s", strerror(errno));
-	tlsb_set_timeout(link->session, -1);
-	if (tlsb_connect(link->session, "127.0.0.1", backend->port) < 0)
+	tlsb_set_timeout(link->session, wait ? -1 : 0);
+	if (tlsb_connect(link->session, "127.0.0.1", backend->port) < 0 &&
+	    (wait || errno != EWOULDBLOCK))
 		failed(link, "connect");
+	return link;
+}
+
+static void link_finish(struct link *link)
+{
+	tlsb_set_timeout(link->session, -1);
 	if (tlsb_handshake(link->session) < 0)
 		failed(link, "handshake");
-	return link;
 }
 
 static int link_resumed(const struct link *link)

@@ -16,6 +16,9 @@
  *	client grow BYTES COUNT OPEN
  *	                     with OPEN other sessions that are idle, two acts: BYTES down, 16K at a time;
  *	                     then COUNT handshakes as in "shake full"
+ *	client many BYTES COUNT SESSIONS
+ *	                     three acts: BYTES down, over all sessions, 16K at a time; BYTES up; COUNT
+ *	                     handshakes as in "shake full", SESSIONS of them at once, while those are open
  *	client idle COUNT    opens COUNT sessions
  *	client flood         takes what the server can send, until it is killed
  *	client first full|resumed
@@ -52,8 +55,12 @@ struct link;    /* one session */
 static struct backend *backend_new(const char *port, const char *trust, int resume);
 static void backend_free(struct backend *);
 
-/* Connected, and the handshake done. */
-static struct link *link_new(struct backend *);
+/* Many sessions at once are to follow: what has to be known for that is known. */
+static void backend_greet(struct backend *);
+
+/* Connect; WAIT for that, or only begin it.  Then finish the handshake. */
+static struct link *link_begin(struct backend *, int wait);
+static void link_finish(struct link *);
 static int link_resumed(const struct link *);
 static void link_free(struct link *);
 
@@ -110,14 +117,29 @@ static void read_all(struct link *link, void *buf, size_t len)
 		have += link_read(link, (char *)buf + have, len - have);
 }
 
-static void there_and_back(struct link *link)
-{
-	char packet[64] = "there and back";
+static const char packet[64] = "there and back";
 
+static void send_packet(struct link *link)
+{
 	link_write(link, packet, sizeof(packet));
-	read_all(link, packet, sizeof(packet));
-	if (strcmp(packet, "there and back") != 0)
+}
+
+static void receive_packet(struct link *link)
+{
+	char came[sizeof(packet)];
+
+	read_all(link, came, sizeof(came));
+	if (memcmp(came, packet, sizeof(came)) != 0)
 		die("the echo is not what was sent");
+}
+
+/* Connected, and the handshake done. */
+static struct link *link_new(struct backend *backend)
+{
+	struct link *link = link_begin(backend, 1);
+
+	link_finish(link);
+	return link;
 }
 
 /* A session that is warm: tickets have come. */
@@ -125,8 +147,9 @@ static struct link *visit(struct backend *backend)
 {
 	struct link *link = link_new(backend);
 
-	ask(link, WORK_ECHO, 64);
-	there_and_back(link);
+	ask(link, WORK_ECHO, sizeof(packet));
+	send_packet(link);
+	receive_packet(link);
 	return link;
 }
 
@@ -136,6 +159,7 @@ static struct link **visit_often(struct backend *backend, unsigned sessions)
 
 	if (!links || sessions == 0)
 		die("no memory, or no sessions");
+	backend_greet(backend);
 	for (unsigned i = 0; i < sessions; i++)
 		links[i] = visit(backend);
 	return links;
@@ -225,6 +249,7 @@ static int usage(void)
 			"       client ping COUNT BYTES SESSIONS PORT TRUST\n"
 			"       client shake full|resumed COUNT PORT TRUST\n"
 			"       client grow BYTES COUNT OPEN PORT TRUST\n"
+			"       client many BYTES COUNT SESSIONS PORT TRUST\n"
 			"       client idle COUNT PORT TRUST\n"
 			"       client flood PORT TRUST\n"
 			"       client first full|resumed PORT TRUST\n");
@@ -245,8 +270,8 @@ static int driver_main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int args;
-	} tests[] = { { "bulk", 5 }, { "ping", 3 },  { "shake", 2 }, { "grow", 3 },
-		      { "idle", 1 }, { "flood", 0 }, { "first", 1 } };
+	} tests[] = { { "bulk", 5 }, { "ping", 3 }, { "shake", 2 }, { "grow", 3 },
+		      { "many", 3 }, { "idle", 1 }, { "flood", 0 }, { "first", 1 } };
 	const char *what = argc > 1 ? argv[1] : "";
 	char **args = argv + 2;
 	struct backend *backend;
@@ -268,6 +293,8 @@ static int driver_main(int argc, char **argv)
 		run_shake(backend, (unsigned)number(args[1]));
 	else if (*what == 'g')
 		run_grow(backend, args);
+	else if (*what == 'm')
+		run_many(backend, args);
 	else if (*what == 'i')
 		run_idle(backend, (unsigned)number(args[0]));
 	else if (strcmp(what, "flood") == 0)

@@ -1,18 +1,19 @@
 /*
  * The server that the benchmarks' clients talk to: sends, takes or echoes bytes (work.h) over TLS,
- * as fast as OpenSSL lets it.  One thread, epoll, any number of connections.
+ * as fast as OpenSSL lets it.  epoll, any number of connections, dealt out to its threads in turn.
  *
- *	peer [CERT.pem KEY.pem [CA.pem]]
+ *	peer [-n THREADS] [CERT.pem KEY.pem [CA.pem]]
  *
- * with CA.pem wants certificates of its clients, too; with no file at all speaks plain TCP, for
- * comparison.  Listens on a free port of 127.0.0.1, prints its number, and serves until its standard
- * input ends.
+ * has one thread; with CA.pem wants certificates of its clients, too; with no file at all speaks plain
+ * TCP, for comparison.  Listens on a free port of 127.0.0.1, prints its number, and serves until its
+ * standard input ends.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,15 +30,22 @@
 /* Records for one connection before the others get a turn. */
 #define TURN 64
 
+#define MOST_THREADS 64
+
 struct peer {
-	int epoll, listener;
+	int listener;
 	SSL_CTX *ctx; /* NULL: plain TCP */
+	unsigned threads, next;
+	struct thread {
+		struct peer *peer;
+		int epoll;
+	} thread[MOST_THREADS]; /* the first one is main()'s, and accepts */
 	struct tally tally;
 	char source[WORK_BYTES];
 };
 
 struct connection {
-	int fd;
+	int fd, epoll;
 	SSL *ssl;
 	struct work work; /* count: bytes still to come or go */
 	size_t have;      /* bytes of the next request; bytes to send from buf */
@@ -102,8 +110,9 @@ static int shake_hands(struct peer *peer, struct connection *c, uint32_t *events
 	int r = step(c, SSL_do_handshake(c->ssl), events);
 
 	if (r > 0) {
-		peer->tally.handshakes++;
-		peer->tally.resumed += (uint64_t)SSL_session_reused(c->ssl);
+		__atomic_add_fetch(&peer->tally.handshakes, 1, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&peer->tally.resumed, (uint64_t)SSL_session_reused(c->ssl),
+				   __ATOMIC_RELAXED);
 	}
 	return r;
 }
@@ -225,30 +234,44 @@ static void serve(struct peer *peer, struct connection *c)
 	if (events == c->events)
 		return;
 	event.events = c->events = events;
-	if (epoll_ctl(peer->epoll, EPOLL_CTL_MOD, c->fd, &event) < 0)
+	if (epoll_ctl(c->epoll, EPOLL_CTL_MOD, c->fd, &event) < 0)
+		die("epoll_ctl");
+}
+
+static struct connection *connection_new(struct peer *peer, int fd)
+{
+	struct connection *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		die("connection");
+	c->fd = fd;
+	c->epoll = peer->thread[peer->next++ % peer->threads].epoll;
+	if (peer->ctx) {
+		if (!(c->ssl = SSL_new(peer->ctx)) || !SSL_set_fd(c->ssl, fd))
+			die("connection");
+		SSL_set_accept_state(c->ssl);
+	}
+	return c;
+}
+
+static void watch(int epoll, int fd, void *tag)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = tag };
+
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0)
 		die("epoll_ctl");
 }
 
 static void accept_all(struct peer *peer)
 {
-	struct epoll_event event = { .events = EPOLLIN };
 	struct connection *c;
 	int fd, on = 1;
 
 	while ((fd = accept4(peer->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-		c = calloc(1, sizeof(*c));
-		if (!c)
-			die("connection");
-		c->fd = fd;
-		if (peer->ctx && (!(c->ssl = SSL_new(peer->ctx)) || !SSL_set_fd(c->ssl, fd)))
-			die("connection");
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		if (c->ssl)
-			SSL_set_accept_state(c->ssl);
-		event.data.ptr = c;
-		c->events = event.events;
-		if (epoll_ctl(peer->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
-			die("epoll_ctl");
+		c = connection_new(peer, fd);
+		c->events = EPOLLIN;
+		watch(c->epoll, fd, c); /* from now on that thread's */
 	}
 	if (errno != EAGAIN && errno != ECONNABORTED)
 		die("accept");
@@ -288,44 +311,77 @@ static int listen_loopback(void)
 	return fd;
 }
 
-static void watch(struct peer *peer, int fd, void *tag)
+/* Until whoever started this has gone, which the first thread sees. */
+static void *run(void *arg)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = tag };
+	struct thread *thread = arg;
+	struct peer *peer = thread->peer;
+	struct epoll_event events[64];
 
-	if (epoll_ctl(peer->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
-		die("epoll_ctl");
+	for (;;) {
+		int n = epoll_wait(thread->epoll, events, 64, -1);
+
+		for (int i = 0; i < n; i++) {
+			if (!events[i].data.ptr)
+				return NULL;
+			if (events[i].data.ptr == &peer->listener)
+				accept_all(peer);
+			else
+				serve(peer, events[i].data.ptr);
+		}
+	}
+}
+
+static void start_threads(struct peer *peer)
+{
+	pthread_t id;
+
+	for (unsigned i = 0; i < peer->threads; i++) {
+		peer->thread[i].peer = peer;
+		peer->thread[i].epoll = epoll_create1(EPOLL_CLOEXEC);
+		if (i > 0 && pthread_create(&id, NULL, run, &peer->thread[i]) != 0)
+			die("pthread_create");
+	}
+}
+
+static unsigned read_threads(int argc, char **argv)
+{
+	unsigned threads = 1;
+	int option;
+
+	while ((option = getopt(argc, argv, "n:")) == 'n')
+		threads = (unsigned)strtoul(optarg, NULL, 10);
+	argc -= optind;
+	if (option != -1 || threads < 1 || (argc != 0 && argc != 2 && argc != 3)) {
+		fprintf(stderr, "usage: peer [-n THREADS] [CERT.pem KEY.pem [CA.pem]]\n");
+		exit(2);
+	}
+	return threads < MOST_THREADS ? threads : MOST_THREADS;
+}
+
+static void raise_files(void)
+{
+	struct rlimit files;
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
 }
 
 int main(int argc, char **argv)
 {
 	static struct peer peer;
-	struct epoll_event events[64];
-	struct rlimit files;
-	int n;
 
-	if (argc != 1 && argc != 3 && argc != 4) {
-		fprintf(stderr, "usage: peer [CERT.pem KEY.pem [CA.pem]]\n");
-		return 2;
-	}
+	peer.threads = read_threads(argc, argv);
+	argv += optind;
 	signal(SIGPIPE, SIG_IGN); /* clients may be killed */
-	getrlimit(RLIMIT_NOFILE, &files);
-	files.rlim_cur = files.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &files);
-	if (argc > 1)
-		peer.ctx = context(argv[1], argv[2], argv[3]);
+	raise_files();
+	if (argv[0])
+		peer.ctx = context(argv[0], argv[1], argv[2]);
 	peer.listener = listen_loopback();
-	peer.epoll = epoll_create1(EPOLL_CLOEXEC);
-	watch(&peer, peer.listener, &peer.listener);
-	watch(&peer, STDIN_FILENO, &peer.epoll);
-	for (;;) {
-		n = epoll_wait(peer.epoll, events, 64, -1);
-		for (int i = 0; i < n; i++) {
-			if (events[i].data.ptr == &peer.epoll)
-				return 0; /* whoever started this has gone */
-			if (events[i].data.ptr == &peer.listener)
-				accept_all(&peer);
-			else
-				serve(&peer, events[i].data.ptr);
-		}
-	}
+	start_threads(&peer);
+	watch(peer.thread[0].epoll, peer.listener, &peer.listener);
+	watch(peer.thread[0].epoll, STDIN_FILENO, NULL);
+	run(&peer.thread[0]);
+	return 0;
 }
