@@ -6,7 +6,7 @@
 #	4. records: ROW PEER ROUND NAME VALUE NAME VALUE ..., what bench/conduct said
 #
 # and compares, round by round, the broker's figures with in-process OpenSSL's, and with those of the
-# proxy that does best.
+# proxy that does best.  No line has more than WIDTH characters.
 
 function median(values, n,    i, j, t, sorted)
 {
@@ -28,6 +28,33 @@ function quote(s)
 function short(x)
 {
 	return sprintf(x < 10 ? "%.2f" : x < 1000 ? "%.1f" : "%.0f", x)
+}
+
+# 9,500
+function grouped(n)
+{
+	return n < 1000 ? n : sprintf("%d,%03d", n / 1000, n % 1000)
+}
+
+function line(s)
+{
+	sub(/ +$/, "", s)
+	print s
+}
+
+# Text in as many lines as it needs.
+function paragraph(s,    n, i, word, text)
+{
+	n = split(s, word, " ")
+	text = word[1]
+	for (i = 2; i <= n; i++)
+		if (length(text) + 1 + length(word[i]) <= WIDTH)
+			text = text " " word[i]
+		else {
+			print text
+			text = "  " word[i]
+		}
+	print text
 }
 
 # ---- what the figures of each kind of test are ----
@@ -71,6 +98,13 @@ function define_all()
 	define("idle", "wakeups", "wake-ups, all", "1/s", "less")
 	define("grow", "cpu", "processor time", "s/GiB", "less")
 	define("grow", "each", "a full handshake", "ms", "less")
+	define("workers", "down", "down", "MiB/s", "more")
+	define("workers", "cpu", "processor, down", "s/GiB", "less")
+	define("workers", "up", "up", "MiB/s", "more")
+	define("workers", "cpu_up", "processor, up", "s/GiB", "less")
+	define("workers", "rate", "full handshakes", "1/s", "more")
+	define("workers", "each", "processor time", "ms each", "less")
+	define("workers", "mem", "memory", "MiB", "less")
 	define("badges", "cpu", "processor time", "s/GiB", "less")
 	define("badges", "each", "a full handshake", "ms", "less")
 	define("badges", "mem", "memory", "MiB", "less")
@@ -82,12 +116,15 @@ function define_all()
 	section["bulk"] = "Bytes in bulk: processor time and memory are those of program and broker, or proxy"
 	section["ping"] = "There and back"
 	section["shake"] = "Sessions one after the other: connect, handshake, 64 bytes there and back, close"
-	section["first"] = "From exec to the first byte of a server that was verified by the system's bundle"
+	section["first"] = "From exec to the first byte of a server that was verified by the system's bundle; " \
+		"wall time's ratio: how many times faster"
 	section["crowd"] = ""
 	section["idle"] = "Idle sessions of one program: what one more costs"
 	section["grow"] = "What is done beside other sessions of the same program, which are idle"
-	section["badges"] = ""
-	section["fair"] = "A quiet user beside one who takes all that there is"
+	section["workers"] = "One program with 64 sessions, in turns, then 64 handshakes at once; a server with a " \
+		"thread for each processor"
+	section["badges"] = "64 programs at once, of so many users"
+	section["fair"] = "A quiet user beside one who takes all that there is; the aim is the broker's own"
 	section["crypt"] = "The floor: one processor, and the column \"tcp\", which has no TLS at all"
 }
 
@@ -134,6 +171,13 @@ function derive(kind,    gib, n)
 		put("opening", got["wall"])
 		if (peer != "openssl" && "wakeups" in got)
 			put("wakeups", got["wakeups"])
+	} else if (kind == "workers") {
+		put("down", gib * 1024 / got["wall"])
+		put("cpu", got["cpu"] / gib)
+		put("up", gib * 1024 / got["wall2"])
+		put("cpu_up", got["cpu2"] / gib)
+		put("rate", n / got["wall3"])
+		put("each", got["cpu3"] / n * 1e3)
 	} else if (kind == "grow" || kind == "badges") {
 		put("cpu", got["cpu"] / gib)
 		put("each", got["cpu2"] / n * 1e3)
@@ -205,20 +249,20 @@ function judged(aim, x, better,    least)
 	if (aim == "" || aim == "-")
 		return ""
 	least = better == "more" || better == "faster"
-	return sprintf("%s %s%s", least ? ">=" : "<=", aim, x == "" ? "" : \
+	return sprintf("%s%s%s", least ? ">=" : "<=", aim, x == "" ? "" : \
 		((least ? x >= aim + 0 : x <= aim + 0) ? " met" : " missed"))
 }
 
 # ---- printing ----
 
-function show_figure(row, kind, figure, title,    p, name, better, best, r, q, text, json_peers, own_aim, proxy_aim)
+function show_figure(row, kind, figure,    p, name, better, best, r, q, text, json_peers, own_aim, proxy_aim, self)
 {
 	summarize(row, figure)
 	better = better_of[kind, figure]
 	text = json_peers = ""
 	for (p = 1; p <= peers; p++) {
 		name = peer_of[p]
-		text = text sprintf(" %9s", name in m ? short(m[name]) : "-")
+		text = text sprintf(" %7s", name in m ? short(m[name]) : "-")
 		if (name in m)
 			json_peers = json_peers sprintf("%s%s: { \"median\": %.4f, \"low\": %.4f, " \
 				"\"high\": %.4f }", json_peers == "" ? "" : ", ", quote(name), m[name],
@@ -226,17 +270,17 @@ function show_figure(row, kind, figure, title,    p, name, better, best, r, q, t
 	}
 	if (json_peers == "")
 		return
+	self = aim[row, figure, "self"]
 	own_aim = aim[row, figure, "own"]
 	proxy_aim = aim[row, figure, "proxy"]
 	best = better == "" ? "" : best_proxy(better)
 	q = best == "" ? "" : compare(row, figure, best, better)
 	r = better == "" ? "" : compare(row, figure, "openssl", better)
-	printf "%-35s %-17s %7s%s  %6s %-13s %-14s %6s %-14s\n", title, label_of[kind, figure],
-		unit_of[kind, figure], text, r == "" ? "" : short(r),
-		r == "" || r_low == r_high ? "" : "(" short(r_low) "-" short(r_high) ")",
-		aim[row, figure, "self"] != "" ? "itself " judged(aim[row, figure, "self"], \
-			m["tlsbroker"], better) : judged(own_aim, r, better),
-		q == "" ? "" : short(q), judged(proxy_aim, q, better)
+	line(sprintf(" %-23s%s  %5s %-10s %-13s %5s %s",
+		label_of[kind, figure] (unit_of[kind, figure] == "" ? "" : ", ") unit_of[kind, figure], text,
+		r == "" ? "" : short(r), r == "" || r_low == r_high ? "" : short(r_low) "-" short(r_high),
+		self != "" ? judged(self, m["tlsbroker"], better) : judged(own_aim, r, better),
+		q == "" ? "" : short(q), judged(proxy_aim, q, better)))
 	out = out sprintf("%s\n    { \"test\": %s, \"row\": %s, \"figure\": %s, \"title\": %s, \"unit\": %s, " \
 		"\"better\": %s,\n      \"in_process\": %.4f, \"tlsbroker\": %.4f, \"ratio\": %.4f, " \
 		"\"ratio_low\": %.4f, \"ratio_high\": %.4f, \"ratio_of\": %s, \"aim\": %s,\n" \
@@ -247,36 +291,46 @@ function show_figure(row, kind, figure, title,    p, name, better, best, r, q, t
 		quote(better == "faster" ? "less" : better), m["openssl"], m["tlsbroker"], r,
 		r == "" ? 0 : r_low, r == "" ? 0 : r_high,
 		quote(better == "faster" ? "in_process/tlsbroker" : "tlsbroker/in_process"),
-		quote(judged(own_aim aim[row, figure, "self"], "", better)), quote(best), q,
+		quote(judged(own_aim self, "", better)), quote(best), q,
 		quote(judged(proxy_aim, "", better)), rounds[row, figure], json_peers)
 }
 
-function show_row(row, kind,    n, i, list, said)
+function show_row(row, kind,    n, i, list)
 {
 	n = split(figures[kind], list, " ")
-	said = 0
+	print title_of[row]
 	for (i = 1; i <= n; i++)
 		if ((row, list[i]) in rounds)
-			show_figure(row, kind, list[i], said++ ? "" : title_of[row])
+			show_figure(row, kind, list[i])
 }
 
-function head(    p)
+function show_section(kind,    p)
 {
-	printf "%s, %d CPUs, %d GiB, Linux %s\n%s; %s\n%s; all with %s\n", machine[1], machine[2],
-		machine[11], machine[3], machine[4], machine[5], machine[8], machine[9]
-	printf "medians of %d rounds at the most; ratios are tlsbroker to openssl (a program that links it; " \
-		"openssl-ra: with 64 KiB of read-ahead), and to the best proxy\n", machine[10]
-	printf "load average before: %s%s\n", machine[7], (machine[7] > 0.5 ? \
-		"; figures of a busy machine say little about times" : "")
-	printf "\n%-35s %-17s %7s", "", "", ""
+	print ""
+	print section[kind]
+	printf "%-24s", ""
 	for (p = 1; p <= peers; p++)
-		printf " %9s", substr(peer_of[p], 1, 10)
-	printf "  %6s %-13s %-14s %6s %s\n", "ratio", "(all rounds)", "aim", "proxy", "aim"
+		printf " %7s", heading_of[p]
+	printf "  %5s %-10s %-13s %5s %s\n", "ratio", "all rounds", "aim", "proxy", "aim"
+}
+
+function head()
+{
+	paragraph(machine[1] ", " machine[2] " CPUs, " machine[11] " GiB, Linux " machine[3] "; " machine[4] "; " \
+		machine[5] "; " machine[8] "; all with " machine[9])
+	paragraph("load average before: " machine[7] (machine[7] > 0.5 ? \
+		"; figures of a busy machine say little about times" : ""))
+	print ""
+	paragraph("Medians of " machine[10] " rounds at the most. openssl: the program links it; -ra: with 64 KiB of " \
+		"read-ahead. broker: tlsbroker. tcp: no TLS. ratio: broker to openssl, round by round: the median, " \
+		"the lowest and the highest; proxy: broker to the proxy that does best. Each has its aim behind it.")
 }
 
 BEGIN {
+	WIDTH = 132
 	define_all()
 	peers = split("openssl openssl-ra tlsbroker stunnel haproxy nginx tcp", peer_of, " ")
+	split("openssl -ra broker stunnel haproxy nginx tcp", heading_of, " ")
 }
 
 FNR == 1 {
@@ -321,6 +375,7 @@ part == 3 {
 	for (i = 4; i < NF; i += 2)
 		got[$i] = $(i + 1)
 	derive(kind_of[row])
+	sub(/#/, grouped(got["sessions"]), title_of[row])
 	measured[row] = 1
 }
 
@@ -331,14 +386,14 @@ END {
 			continue
 		kind = kind_of[row_of[i]]
 		if (kind != last && section[kind] != "")
-			printf "\n%s\n", section[kind]
+			show_section(kind)
 		last = kind
 		show_row(row_of[i], kind)
 	}
 	if (notes)
 		print ""
 	for (i = 1; i <= notes; i++) {
-		print "note: " noted[i]
+		paragraph("note: " noted[i])
 		all_notes = all_notes (i > 1 ? ", " : "") quote(noted[i])
 	}
 	printf "{\n  \"date\": %s,\n  \"cpu\": %s,\n  \"cpus\": %d,\n  \"memory_gib\": %d,\n  \"kernel\": %s,\n" \
