@@ -70,15 +70,18 @@ start_servers()
 	start_server rsa "$work/server-rsa.pem" "$work/server-rsa.key"
 	start_server mutual "$work/server-ec.pem" "$work/server-ec.key" "$work/ca.pem"
 	start_server busy "$work/server-ec.pem" "$work/server-ec.key" # that of the flood
+	start_server wide -n "$(nproc)" "$work/server-ec.pem" "$work/server-ec.key"
 	start_server plain
 }
 
 # ---- the daemon ----
 
+# write_conf WORKERS: of each user.
 write_conf()
 {
 	local name
 
+	[ "$1" = 1 ] || printf 'badge "all" {\n\tmatch = any\n\tworkers = %d\n}\n' "$1"
 	echo 'identities = { ec, rsa }'
 	for name in ec rsa; do
 		printf 'identity "%s" { certificate = "%s.pem" key = "%s.key" }\n' "$name" \
@@ -103,15 +106,15 @@ folder()
 	[ "$(id -u)" != 0 ] || chown 65534 "$work/$1"
 }
 
-# start_daemon NAME: its socket is $work/NAME/socket, its process ${daemon[NAME]}.
+# start_daemon NAME WORKERS: its socket is $work/NAME/socket, its process ${daemon[NAME]}.
 declare -A daemon
 start_daemon()
 {
 	local socket=$work/$1/socket
 
 	folder "$1"
-	[ -e "$work/conf" ] || write_conf > "$work/conf"
-	"${drop[@]}" "$bin/tlsbrokerd" --config "$work/conf" --socket "$socket" --trust "$bundle" -d \
+	write_conf "$2" > "$work/$1/conf"
+	"${drop[@]}" "$bin/tlsbrokerd" --config "$work/$1/conf" --socket "$socket" --trust "$bundle" -d \
 		2> "$work/$1/log" 8>&- &
 	daemon[$1]=$!
 	for _ in {1..100}; do

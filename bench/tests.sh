@@ -27,8 +27,8 @@ few()
 	[ "$divisor" -lt 10 ] && echo "$1" || echo $(($1 / 10))
 }
 
-# way SERVER KEY RESUME [fresh]: how the peer gets to that server: program, port, servants, settings.
-# fresh: by a daemon, or a proxy, that has done nothing yet and that leave ends.
+# way SERVER KEY RESUME [fresh [WORKERS]]: how the peer gets to that server: program, port, servants, settings.
+# fresh: by a daemon, with so many workers, or a proxy, that has done nothing yet and that leave ends.
 way()
 {
 	local id="$peer $*" name=${4:+$row}
@@ -43,7 +43,7 @@ way()
 	tlsbroker)
 		client=$bin/client_tlsbroker name=${name:-run}
 		[ "$2" = - ] || settings+=("BENCH_IDENTITY=$2")
-		[ -n "${daemon[$name]-}" ] || start_daemon "$name"
+		[ -n "${daemon[$name]-}" ] || start_daemon "$name" "${5:-1}"
 		settings+=("TLSBROKER_SOCKET=$work/$name/socket")
 		servants=(-p "${daemon[$name]}")
 		;;
@@ -59,7 +59,7 @@ way()
 	esac
 }
 
-# leave SERVER KEY RESUME fresh: the way that was taken.
+# leave SERVER KEY RESUME fresh [WORKERS]: the way that was taken.
 leave()
 {
 	local id="$peer $*"
@@ -112,11 +112,21 @@ figure()
 	echo "$1 $2" >> "$work/said"
 }
 
-# enough_files NEEDED
-enough_files()
+# fitting SESSIONS [WORKERS]: so many, or as many as there are descriptors for; all peers do the same.  A
+# worker takes three quarters of those that a process may have, keeps 2,272 for other things than
+# sessions, and needs two for each of these.  Proxies need as many, and keep fewer.
+fitting()
 {
-	[ "$(ulimit -n)" -ge "$1" ] ||
-		lacks "this machine allows $(ulimit -n) descriptors for a process, which needs $1"
+	local files sessions most
+	files=$(ulimit -n) sessions=$(less "$1")
+	most=$(((files * 3 / 4 - 2500) / 2 * ${2:-1}))
+	[ "$most" -ge $((files / 64)) ] || most=$((files / 64))
+	if [ "$sessions" -gt "$most" ]; then
+		note "$row: $most sessions instead of $sessions: of $files descriptors for a process, which" \
+			"this machine allows, a worker has three quarters, and needs two for each"
+		sessions=$most
+	fi
+	echo "$sessions"
 }
 
 # bulk DIRECTION BYTES CHUNK SESSIONS PROCESSES copy|touch
@@ -166,40 +176,65 @@ first_test()
 # crowd PROCESSES
 crowd_test()
 {
+	local count
 	only openssl tlsbroker stunnel haproxy nginx || return 1
-	way ec - yes && conduct -s -n "$(few "$1")" -- first full || return 1
+	count=$(few "$1")
+	way ec - yes && conduct -s -n "$count" -- first full || return 1
 	said
+	figure sessions "$count"
 }
 
-# idle SESSIONS SECONDS.  stunnel wants more than two descriptors for each.  Only the broker's memory
-# becomes less by itself; when there is little time, the others are not given it.
+# idle SESSIONS SECONDS [WORKERS].  Only the broker's memory becomes less by itself; when there is little
+# time, the others are not given it.
 idle_test()
 {
 	local count status=0
-	local -a again=()
+	local -a again=() how=(ec - yes fresh "${3:-1}")
 	only openssl tlsbroker stunnel haproxy nginx || return 1
-	count=$(less "$1")
+	[ "${3:-1}" = 1 ] || only openssl tlsbroker || return 1
+	count=$(fitting "$1" "${3:-1}")
 	case $divisor,$peer in
 	1,* | *,tlsbroker) again=(-w "$2") ;;
 	*) again=(-w 2) ;;
 	esac
 	[ "$divisor" -lt 10 ] || again=()
-	enough_files $((count * 25 / 10)) && way ec - yes fresh || return 1
+	way "${how[@]}" || return 1
 	conduct "${again[@]}" -- idle "$count" || status=1
-	leave ec - yes fresh
+	leave "${how[@]}"
 	[ "$status" = 0 ] || return 1
 	said
 	figure count "$count"
+	figure sessions "$count"
 }
 
 # grow BYTES HANDSHAKES OPEN
 grow_test()
 {
-	local kib count open
+	local kib count open status=0
 	only openssl tlsbroker stunnel haproxy nginx || return 1
-	kib=$(less "$1") count=$(less "$2") open=$(less "$3")
-	enough_files $((open * 25 / 10)) && way ec - no || return 1
-	conduct -a 2 -- grow "$kib" "$count" "$open" || return 1
+	kib=$(less "$1") count=$(less "$2") open=$(fitting "$3")
+	way ec - no fresh || return 1
+	conduct -a 2 -- grow "$kib" "$count" "$open" || status=1
+	leave ec - no fresh
+	[ "$status" = 0 ] || return 1
+	said
+	figure kib "${kib%K}"
+	figure count "$count"
+	figure sessions "$open"
+}
+
+# workers BYTES HANDSHAKES SESSIONS WORKERS.  The others have as many threads as they always have: the
+# program one, the proxies what they choose.
+workers_test()
+{
+	local kib count status=0
+	local -a how=(wide - no fresh "$4")
+	only openssl tlsbroker stunnel haproxy nginx || return 1
+	kib=$(less "$1") count=$((($(less "$2") + $3 - 1) / $3 * $3))
+	way "${how[@]}" || return 1
+	conduct -a 3 -- many "$kib" "$count" "$3" || status=1
+	leave "${how[@]}"
+	[ "$status" = 0 ] || return 1
 	said
 	figure kib "${kib%K}"
 	figure count "$count"
