@@ -10,6 +10,7 @@
 
 #include "tlsbroker.h"
 #include "trust/lookup.h"
+#include "worker/algorithms.h"
 #include "worker/session.h"
 #include "worker/signing.h"
 #include "worker/staple.h"
@@ -80,11 +81,13 @@ int tls_prepare(struct tls *tls)
 	uint8_t seed[16];
 
 	tzset(); /* libc looks for its time zone file once; certificate times go through it */
-	if (!OPENSSL_init_ssl(init, NULL) || RAND_bytes(seed, sizeof(seed)) != 1 ||
-	    session_index() < 0)
+	if (!OPENSSL_init_ssl(init, NULL) || session_index() < 0)
+		return -ENOMEM;
+	tls->algorithms = algorithms_new();
+	if (!tls->algorithms || RAND_bytes(seed, sizeof(seed)) != 1)
 		return -ENOMEM;
 	tls->net_method = net_method_new();
-	tls->ctx = SSL_CTX_new(TLS_client_method());
+	tls->ctx = SSL_CTX_new_ex(algorithms_context(tls->algorithms), NULL, TLS_client_method());
 	tls->cache = resume_cache_new();
 	tls->provider = provider_new(signing_sign);
 	if (!tls->net_method || !tls->ctx || !tls->cache || !tls->provider)
@@ -104,6 +107,7 @@ void tls_deinit(struct tls *tls)
 	trust_index_close(&tls->trust);
 	trust_index_close(&tls->crls);
 	trust_index_close(&tls->crls_coming);
+	algorithms_free(tls->algorithms);
 }
 
 /* What was verified against another bundle, or other pins, must be verified anew. */

@@ -13,7 +13,10 @@
 #include "worker/request.h"
 #include "worker/resume.h"
 
+struct algorithms;
+
 struct tls {
+	struct algorithms *algorithms;
 	SSL_CTX *ctx;
 	BIO_METHOD *net_method;
 	struct bounds bounds;

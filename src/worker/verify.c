@@ -70,18 +70,38 @@ static bool curve_is_fair(const EVP_PKEY *key, struct objection *objection)
 	return true;
 }
 
+/* Of a kind that algorithms.c has, though it may be damaged. */
+static bool key_is_of_use(X509 *cert)
+{
+	X509_ALGOR *kind = NULL;
+	const ASN1_OBJECT *oid = NULL;
+
+	(void)X509_PUBKEY_get0_param(NULL, NULL, NULL, &kind, X509_get_X509_PUBKEY(cert));
+	X509_ALGOR_get0(&oid, NULL, NULL, kind);
+	switch (OBJ_obj2nid(oid)) {
+	case NID_rsaEncryption:
+	case NID_rsassaPss:
+	case NID_X9_62_id_ecPublicKey:
+	case NID_ED25519:
+	case NID_ED448:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool key_is_fair(X509 *cert, struct objection *objection)
 {
 	const EVP_PKEY *key = X509_get0_pubkey(cert);
 
+	if (!key_is_of_use(cert))
+		return object(objection, "a key of a kind that TLS does not use");
 	if (!key)
 		return true; /* costs nothing; OpenSSL refuses it */
 	if (EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "RSA-PSS"))
 		return rsa_is_fair(key, objection);
 	if (EVP_PKEY_is_a(key, "EC"))
 		return curve_is_fair(key, objection);
-	if (EVP_PKEY_is_a(key, "DSA") || EVP_PKEY_is_a(key, "DH"))
-		return object(objection, "a key of a kind that TLS does not use");
 	return true;
 }
 

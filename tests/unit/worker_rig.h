@@ -236,6 +236,8 @@ static inline void rig_init_with(struct rig *rig, int allow_insecure)
 {
 	*rig = (struct rig){.child = {.role = ROLE_WORKER, .ops = &worker_ops}};
 	assert_int_equal(worker_ops.prepare(&rig->child), 0);
+	/* Servers and certificates need more of OpenSSL than the worker leaves itself. */
+	(void)OSSL_LIB_CTX_set0_default(OSSL_LIB_CTX_get0_global_default());
 	rig->child.base = child_base_new();
 	rig_start(rig, allow_insecure);
 	rig->root = cert_new((struct cert_spec){.name = "root", .is_ca = true}, NULL);
