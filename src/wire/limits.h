@@ -300,9 +300,6 @@
 #define LIMIT_RING_MIN (16u * 1024)
 #define LIMIT_RING_MAX (256u * 1024)
 
-/* Ring the bell at least once for so many bytes, even if more is at hand: the reader can begin. */
-#define LIMIT_BELL_BYTES (64u * 1024)
-
 /* A session that was silent for so long gives the pages of its receive ring back. */
 #define LIMIT_SWEEP_MS 3000
 

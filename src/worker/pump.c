@@ -76,11 +76,17 @@ static int bytes(struct session *session, uint8_t **ret_span, bool *ret_fin)
 	return look_out(session, ret_span, ret_fin);
 }
 
+/* Ring at least once for so many bytes, even if more is at hand: the other side can begin. */
+static uint32_t bell_bytes(const struct session *session)
+{
+	return session->capacity / 2;
+}
+
 /* A batch is over when enough has gathered, or, so that the program need not wait until the socket
  * has said so, when most likely no more is there. */
 static bool is_batch(const struct session *session)
 {
-	return session->unrung_rx >= LIMIT_BELL_BYTES ||
+	return session->unrung_rx >= bell_bytes(session) ||
 	       (session->net.partly && !SSL_has_pending(session->ssl));
 }
 
@@ -162,7 +168,7 @@ enum pump pump_out(struct session *session, int *ret_error)
 		counters_add(session->worker->child->counters, COUNTER_bytes_written, (int64_t)n);
 		session->unrung_tx += (uint32_t)n;
 		moved += MAX(n, (size_t)RECORD_SHARE);
-		if (session->unrung_tx >= LIMIT_BELL_BYTES)
+		if (session->unrung_tx >= bell_bytes(session))
 			pump_ring(session);
 	}
 	return PUMP_AGAIN;
