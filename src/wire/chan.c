@@ -97,7 +97,7 @@ static void on_readable(evutil_socket_t fd unused_, short what unused_, void *ar
 			  chan->flooded ? "queue full" : "no memory left for a message");
 		return;
 	}
-	for (int i = 0; i < LIMIT_CHAN_BATCH; i++) {
+	for (int i = 0; (unsigned)i < chan->batch; i++) {
 		enum msg_rule rule = RULE_NONE;
 		struct msg msg;
 		int r = receive(chan, &buf, &msg, &rule);
@@ -189,6 +189,7 @@ int chan_init(struct chan *chan, struct event_base *base, int fd, const struct m
 		.ctx = { table, self, peer, phase },
 		.handlers = handlers,
 		.on_gone = on_gone,
+		.batch = LIMIT_CHAN_BATCH,
 	};
 	STAILQ_INIT(&chan->queue);
 	assert_complete(chan);

@@ -34,6 +34,7 @@ struct chan {
 	struct msg_context ctx;
 	chan_handler *const *handlers; /* by message type */
 	chan_gone *on_gone;
+	unsigned batch; /* messages handled before others have their turn */
 	void (*on_drained)(struct chan *chan); /* nothing is queued any more; or NULL */
 	chan_handler *on_starved; /* for messages that lost their descriptors; NULL: it breaks */
 	struct event *readable, *writable;

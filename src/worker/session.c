@@ -254,6 +254,7 @@ int session_new(struct worker *worker, struct client *client, int fd)
 	r = chan_init(&session->chan, worker->child->base, fd, &client_messages, ROLE_WORKER,
 		      ROLE_CLIENT, SETUP, client_handlers, on_gone, session);
 	session->chan.on_starved = session_on_starved;
+	session->chan.batch = 1; /* mostly there is one: to look for another would cost as much again */
 	if (r == 0)
 		r = session->timer ? session_arm_timer(session, LIMIT_HELLO_MS) : -ENOMEM;
 	if (r == 0)
