@@ -171,6 +171,12 @@ int connect_ask(struct tlsb_session *session)
 	return 0;
 }
 
+/* Our end blocks: a call that sleeps does so in recvmsg(2).  All else says that it does not want to. */
+static int make_pair(int ret_pair[2])
+{
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_pair) < 0 ? -errno : 0;
+}
+
 /* ---- the public calls ---- */
 
 struct tlsb_session *tlsb_session_new(struct tlsb *tlsb, const struct tlsb_config *config)
@@ -181,7 +187,7 @@ struct tlsb_session *tlsb_session_new(struct tlsb *tlsb, const struct tlsb_confi
 	if (!session)
 		return NULL;
 	session->config = config_copy(config);
-	r = session->config ? fd_seqpacket_pair(pair) : -ENOMEM;
+	r = session->config ? make_pair(pair) : -ENOMEM;
 	if (r < 0) {
 		tlsb_config_free(session->config);
 		free(session);

@@ -5,7 +5,7 @@
  *   link.c      its connections to workers           stream.c  bytes
  *   connect.c   from tlsb_connect() to the channel   wait.c    sleeping
  *   session.c   how far a session is, how it ended   info.c    what was agreed
- *   keys.c      keys that are kept in the broker
+ *   keys.c      keys that are kept in the broker   spin.c    looking a moment longer
  *
  * Whatever comes from the broker is hostile: messages are checked by wire/msg.h, words of the control
  * page are read once into private memory and judged there.
@@ -39,6 +39,7 @@ struct link {
 
 struct tlsb {
 	struct sockaddr_un address; /* to see later whether anybody is still there */
+	bool has_cpus;              /* more than one, when it was opened */
 	pthread_mutex_t lock;       /* for all below: the handle may be used from several threads */
 	struct link first;
 	struct link *more; /* so many, if the badge has several workers; NULL until they are needed */
@@ -77,6 +78,16 @@ enum stage {
 	STAGE_CLOSED,  /* tlsb_disconnect() */
 };
 
+/* For spin.c, which explains it. */
+struct spin {
+	uint64_t since_us;    /* the wait has begun */
+	uint64_t moved;       /* bytes, since the wait before */
+	unsigned short_waits; /* in a row */
+	unsigned doubt;       /* more than so many of them make it worth a try */
+	bool hopes;           /* to spin is worth a try */
+	bool is_dialogue;     /* this wait is for an answer, and no part of a stream */
+};
+
 struct tlsb_session {
 	struct tlsb *tlsb;
 	struct link *link;
@@ -98,6 +109,7 @@ struct tlsb_session {
 	bool asked;       /* the worker was asked for a bell since one was last taken */
 	uint32_t armed;   /* enum want: armed since then */
 	uint32_t blocked; /* enum want: for which calls returned EWOULDBLOCK */
+	struct spin spin;
 
 	char host[LIMIT_HOST + 1];
 	uint16_t port;
@@ -192,6 +204,9 @@ int session_not_yet(struct tlsb_session *session, bool over);
 /* Take one message off the session's socket, if there is one. */
 void session_receive(struct tlsb_session *session);
 
+/* The same, but that it sleeps until there is one. */
+void session_await(struct tlsb_session *session);
+
 /* Wake the worker. */
 void session_bell(struct tlsb_session *session);
 
@@ -200,6 +215,26 @@ void session_bell(struct tlsb_session *session);
 /* Text from the broker in SIZE bytes: ended, and nothing in it that a terminal could obey.  The byte
  * ALSO may stay. */
 void info_make_printable(char *text, size_t size, char also);
+
+/* ---- spin.c ---- */
+
+/*
+ * To be put to sleep and woken again takes longer than many an answer.  So a call that waits for one looks
+ * for a moment before it sleeps, if the last waits were short, and no more if that was of no use: the
+ * more often it was not, the more short waits it takes to try again.  Never on a machine, or with an
+ * affinity, of one processor: there the worker could not even begin.
+ */
+bool spin_has_cpus(void);
+
+/* A call with wants in session->blocked begins to wait. */
+void spin_begin(struct tlsb_session *session);
+
+/* The moment before sleeping.  True: it is there. */
+typedef bool spin_fn(const struct tlsb_session *session);
+bool spin_until(struct tlsb_session *session, spin_fn *is_there);
+
+/* It has slept, and was woken. */
+void spin_slept(struct tlsb_session *session);
 
 /* ---- wait.c ---- */
 

@@ -28,6 +28,7 @@ struct tlsb *tlsb_open(const char *socket_path)
 		errno = -r;
 		return NULL;
 	}
+	tlsb->has_cpus = spin_has_cpus();
 	pthread_mutex_init(&tlsb->lock, NULL);
 	r = link_begin(&tlsb->first, r);
 	if (r < 0) {

@@ -69,7 +69,10 @@ static void on_refused(struct tlsb_session *session, const struct msg *msg)
 	session->hung = true;
 }
 
-void session_receive(struct tlsb_session *session)
+typedef int receive_fn(int fd, const struct msg_context *ctx, union msg_buffer *buf, struct msg *ret_msg,
+		       enum msg_rule *ret_rule);
+
+static void receive(struct tlsb_session *session, receive_fn *receive_one)
 {
 	const struct msg_context ctx = { &client_messages, ROLE_CLIENT, ROLE_WORKER, SESSION };
 	union msg_buffer buffer;
@@ -80,7 +83,7 @@ void session_receive(struct tlsb_session *session)
 	if (session->hung || session->stage >= STAGE_OVER)
 		return;
 	session->self_rung = false;
-	r = msg_recv(session->fd, &ctx, &buffer, &msg, &rule);
+	r = receive_one(session->fd, &ctx, &buffer, &msg, &rule);
 	if (r == -EAGAIN)
 		return;
 	if (r == -EBADMSG) {
@@ -97,6 +100,16 @@ void session_receive(struct tlsb_session *session)
 		on_refused(session, &msg);
 	/* A bell says nothing but "look": that is done anyway. */
 	msg_close_fds(&msg);
+}
+
+void session_receive(struct tlsb_session *session)
+{
+	receive(session, msg_recv);
+}
+
+void session_await(struct tlsb_session *session)
+{
+	receive(session, msg_await);
 }
 
 void session_bell(struct tlsb_session *session)

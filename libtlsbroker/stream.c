@@ -68,6 +68,7 @@ static ssize_t try_peek(struct tlsb_session *session, void *arg)
 static void give_back(struct tlsb_session *session, uint32_t ready, uint32_t n)
 {
 	ring_consume(&session->channel.rx, n);
+	session->spin.moved += n;
 	after_read(session, ready - n);
 }
 
@@ -157,6 +158,7 @@ static ssize_t try_reserve(struct tlsb_session *session, void *arg)
 static void publish(struct tlsb_session *session, uint32_t n)
 {
 	ring_produce(&session->channel.tx, n);
+	session->spin.moved += n;
 	if (doorbell_answer(&session->channel.page->worker_wants, WANT_DATA))
 		session_bell(session);
 }

@@ -15,7 +15,7 @@
  * a bell is in the socket or on its way.  A worker that plays with the page loses us bells, not more.
  *
  * To a program that never asked for the descriptor nothing is promised.  When it polls, it reads
- * memory; when its calls sleep, they take and arm just before.
+ * memory; when its calls sleep, they arm just before, and take what has woken them.
  */
 #include <errno.h>
 #include <limits.h>
@@ -32,6 +32,13 @@
 #define LAST_WORD_MS 250
 
 #define NEVER UINT64_MAX
+
+/* How a call waits. */
+enum waiting {
+	WAITING_NOT,
+	WAITING_POLL,    /* in poll(2), which signals end, and a timeout */
+	WAITING_RECEIVE, /* in recvmsg(2), which takes the bell with the same system call */
+};
 
 /*
  * Which wants the worker is to ring for: what calls wait for, and data always.  An established
@@ -115,21 +122,28 @@ static bool look_alive(struct tlsb_session *session)
 	return true;
 }
 
-/*
- * A call found nothing to do.  True when something may have changed: it is to look again.  One that
- * SLEEPS takes bells that are for other calls, too, which would wake it at once, again and again.
- */
-static bool before_sleep(struct tlsb_session *session, uint32_t wants, bool sleeps)
+static bool is_ready(const struct tlsb_session *session)
+{
+	return ready(session) != 0;
+}
+
+/* A call found nothing to do.  True when something may have changed: it is to look again. */
+static bool before_sleep(struct tlsb_session *session, uint32_t wants, enum waiting how)
 {
 	session->blocked |= wants;
 	if (session->stage != STAGE_OPEN)
 		return false; /* the call itself read the socket, there being nothing else */
-	if (!sleeps && !session->shown)
+	if (how == WAITING_NOT && !session->shown)
 		return look_alive(session);
-	if (!sleeps && (ready(session) & ~wants) != 0)
+	if (how != WAITING_NOT) {
+		spin_begin(session);
+		if (!session->shown && spin_until(session, is_ready))
+			return true;
+	} else if ((ready(session) & ~wants) != 0) {
 		look_alive(session); /* the descriptor has to stay readable for another call */
-	else
+	} else {
 		take(session);
+	}
 	if (session->stage == STAGE_OPEN)
 		arm(session);
 	return true;
@@ -147,18 +161,18 @@ static void after_call(struct tlsb_session *session, uint32_t wants)
 
 /* One look, and a second one when the first found nothing. */
 static ssize_t try_twice(struct tlsb_session *session, attempt_fn *attempt, void *arg,
-			 uint32_t wants, bool sleeps)
+			 uint32_t wants, enum waiting how)
 {
 	uint32_t seen = session->seen;
 	ssize_t r = attempt(session, arg);
 
-	if (r < 0 && errno == EWOULDBLOCK && before_sleep(session, wants, sleeps))
+	if (r < 0 && errno == EWOULDBLOCK && before_sleep(session, wants, how))
 		r = attempt(session, arg);
 	else if (session->seen == seen)
 		return r;
 	/* The call's own wants were armed before it looked; others may be ready all the time, and the
 	 * rings since the session was established: before, we did not look at them. */
-	if (!sleeps)
+	if (how == WAITING_NOT)
 		after_call(session, r < 0 ? wants : 0);
 	return r;
 }
@@ -167,11 +181,14 @@ static ssize_t try_twice(struct tlsb_session *session, attempt_fn *attempt, void
 static ssize_t try_now(struct tlsb_session *session, attempt_fn *attempt, void *arg,
 		       uint32_t wants)
 {
-	return try_twice(session, attempt, arg, wants, false);
+	return try_twice(session, attempt, arg, wants, WAITING_NOT);
 }
 
-/* Sleep until END_MS at most.  0, or -1 with EINTR. */
-static int sleep_until(const struct tlsb_session *session, uint64_t end_ms)
+/*
+ * Sleep until END_MS at most, and take what has come: also a bell that was for another call, which would
+ * wake this one at once, again and again.  0, or -1 with EINTR.
+ */
+static int sleep_until(struct tlsb_session *session, enum waiting how, uint64_t end_ms)
 {
 	struct pollfd pfds[2] = {
 		{ .fd = session->fd, .events = POLLIN },
@@ -184,26 +201,35 @@ static int sleep_until(const struct tlsb_session *session, uint64_t end_ms)
 	/* A socket that has hung up wakes at once, for ever; who died is known in a moment. */
 	if (session->hung)
 		return poll(NULL, 0, 1) < 0 ? -1 : 0;
-	return poll(pfds, asking ? 2 : 1, timeout_ms) < 0 ? -1 : 0;
+	if ((how == WAITING_POLL || asking) && poll(pfds, asking ? 2 : 1, timeout_ms) < 0)
+		return -1;
+	session->armed = 0;
+	session->asked = false;
+	if (how == WAITING_POLL || asking)
+		session_receive(session);
+	else
+		session_await(session);
+	spin_slept(session);
+	return 0;
 }
 
 /* Try and sleep until END_MS.  As the attempt, or -1 with ETIMEDOUT or EINTR. */
 static ssize_t try_until(struct tlsb_session *session, attempt_fn *attempt, void *arg,
-			 uint32_t wants, uint64_t end_ms)
+			 uint32_t wants, enum waiting how, uint64_t end_ms)
 {
 	ssize_t r;
 
 	for (;;) {
 		bool last = end_ms != NEVER && clock_ms() >= end_ms;
 
-		r = try_twice(session, attempt, arg, wants, true);
+		r = try_twice(session, attempt, arg, wants, how);
 		if (r >= 0 || errno != EWOULDBLOCK)
 			break;
 		if (last) {
 			errno = ETIMEDOUT;
 			break;
 		}
-		if (sleep_until(session, end_ms) < 0)
+		if (sleep_until(session, how, end_ms) < 0)
 			break;
 	}
 	after_call(session, r < 0 ? wants : 0);
@@ -226,12 +252,14 @@ static uint64_t end_of_call(const struct tlsb_session *session)
 
 ssize_t wait_for(struct tlsb_session *session, attempt_fn *attempt, void *arg, uint32_t wants)
 {
+	/* What the program has it may have set not to block. */
+	enum waiting how = session->timeout_ms < 0 && !session->shown ? WAITING_RECEIVE : WAITING_POLL;
 	uint64_t end_ms = end_of_call(session);
 	ssize_t r;
 
 	do
 		r = session->timeout_ms == 0 ? try_now(session, attempt, arg, wants) :
-					       try_until(session, attempt, arg, wants, end_ms);
+					       try_until(session, attempt, arg, wants, how, end_ms);
 	while (r < 0 && errno == EINTR);
 	if (r >= 0 || (errno != EWOULDBLOCK && errno != ETIMEDOUT))
 		session->blocked &= ~wants;
@@ -330,7 +358,7 @@ int tlsb_wait(struct tlsb_session *session, int events, int timeout_ms)
 		return -1;
 	}
 	r = timeout_ms == 0 ? try_now(session, try_events, &interest, wants) :
-			      try_until(session, try_events, &interest, wants, end_ms);
+			      try_until(session, try_events, &interest, wants, WAITING_POLL, end_ms);
 	session->blocked = blocked; /* this call does not wait any more, others may */
 	if (r == 0)
 		return interest.found;

@@ -157,8 +157,8 @@ static size_t wanted_fds(const struct msg_context *ctx, const union msg_buffer *
 	return ctx->table->rows[buf->header.type].fds;
 }
 
-int msg_recv(int fd, const struct msg_context *ctx, union msg_buffer *buf, struct msg *ret_msg,
-	     enum msg_rule *ret_rule)
+static int receive(int fd, int flags, const struct msg_context *ctx, union msg_buffer *buf,
+		   struct msg *ret_msg, enum msg_rule *ret_rule)
 {
 	union control control;
 	struct iovec iov = { buf->bytes, sizeof(buf->bytes) };
@@ -177,7 +177,7 @@ int msg_recv(int fd, const struct msg_context *ctx, union msg_buffer *buf, struc
 	/* A peer that closes before it has read all of ours makes the next receive fail, once, although
 	 * its last messages are still there to be read. */
 	do
-		n = recvmsg(fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		n = recvmsg(fd, &mh, flags | MSG_CMSG_CLOEXEC);
 	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
 		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
@@ -207,6 +207,18 @@ int msg_recv(int fd, const struct msg_context *ctx, union msg_buffer *buf, struc
 	for (size_t i = 0; i < nfds; i++)
 		ret_msg->fds[i] = fds[i];
 	return 1;
+}
+
+int msg_recv(int fd, const struct msg_context *ctx, union msg_buffer *buf, struct msg *ret_msg,
+	     enum msg_rule *ret_rule)
+{
+	return receive(fd, MSG_DONTWAIT, ctx, buf, ret_msg, ret_rule);
+}
+
+int msg_await(int fd, const struct msg_context *ctx, union msg_buffer *buf, struct msg *ret_msg,
+	      enum msg_rule *ret_rule)
+{
+	return receive(fd, 0, ctx, buf, ret_msg, ret_rule);
 }
 
 int msg_send(int fd, const struct msg_table *table, uint32_t type, const void *body,

@@ -93,6 +93,10 @@ enum msg_rule msg_check(const struct msg_context *ctx, const void *buf, size_t l
 int msg_recv(int fd, const struct msg_context *ctx, union msg_buffer *buf, struct msg *ret_msg,
 	     enum msg_rule *ret_rule);
 
+/* The same, but that it sleeps until there is one: for who has nothing else to do, on a socket that blocks. */
+int msg_await(int fd, const struct msg_context *ctx, union msg_buffer *buf, struct msg *ret_msg,
+	      enum msg_rule *ret_rule);
+
 /*
  * Send one message without blocking: TYPE's body of the table's size, TAIL, and the row's number of
  * descriptors from FDS, which stay the caller's.  0, -EAGAIN (the socket is full, or too many
