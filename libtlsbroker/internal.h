@@ -84,7 +84,7 @@ struct spin {
 	uint64_t moved;       /* bytes, since the wait before */
 	unsigned short_waits; /* in a row */
 	unsigned doubt;       /* more than so many of them make it worth a try */
-	bool hopes;           /* to spin is worth a try */
+	unsigned tries;       /* of spinning that are left; 0: it sleeps at once */
 	bool is_dialogue;     /* this wait is for an answer, and no part of a stream */
 };
 

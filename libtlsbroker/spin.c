@@ -13,6 +13,10 @@
 /* Who got or gave so much since the wait before has a stream: the longer it sleeps the more is there. */
 #define STREAM_BYTES (16 * 1024)
 
+/* In vain in a row, until it is given up.  The first few times worker and program may share a processor, which
+ * the kernel takes a while to change: until it has, who spins only keeps the worker from running. */
+#define TRIES 32
+
 /* How many short waits it takes at the most, after spinning was of no use time and again. */
 #define DOUBT_MAX 255
 
@@ -51,20 +55,22 @@ bool spin_until(struct tlsb_session *session, spin_fn *is_there)
 {
 	struct spin *spin = &session->spin;
 
-	if (!spin->is_dialogue || !spin->hopes)
+	if (!spin->is_dialogue || spin->tries == 0)
 		return false;
 	do {
 		for (int i = 0; i < LOOKS; i++) {
 			if (is_there(session)) {
 				spin->doubt = 0;
+				spin->tries = TRIES;
 				return true;
 			}
 			pause_cpu();
 		}
 	} while (clock_us() - spin->since_us < SPIN_US);
-	spin->hopes = false;
-	spin->short_waits = 0;
-	spin->doubt = MIN(2 * spin->doubt + 1, DOUBT_MAX);
+	if (--spin->tries == 0) {
+		spin->short_waits = 0;
+		spin->doubt = MIN(2 * spin->doubt + 1, DOUBT_MAX);
+	}
 	return false;
 }
 
@@ -72,8 +78,9 @@ void spin_slept(struct tlsb_session *session)
 {
 	struct spin *spin = &session->spin;
 
-	if (!spin->is_dialogue)
+	if (!spin->is_dialogue || spin->tries > 0)
 		return;
 	spin->short_waits = clock_us() - spin->since_us < SHORT_US ? spin->short_waits + 1 : 0;
-	spin->hopes = spin->short_waits > spin->doubt;
+	if (spin->short_waits > spin->doubt)
+		spin->tries = TRIES;
 }
