@@ -31,7 +31,8 @@
 /* CA bytes of all of one worker's sessions that are being opened: they are parsed, then freed. */
 #define LIMIT_CA_BYTES_PER_UID (16u * 1024 * 1024)
 
-/* Dials of one badge under way at once in the connector; more wait there, oldest first. */
+/* Dials of one badge, or of each of its workers if it has several, under way at once in the connector; more
+ * wait there, oldest first. */
 #define LIMIT_DIALS_PER_BADGE 128
 
 /* Dials of one badge that wait: every session may. */
@@ -100,7 +101,7 @@
  * is 1.5 s old; or less, if it began when another one failed. */
 #define LIMIT_ATTEMPTS 6
 
-/* Attempts of one badge under way at once: two for each of its dials.  Then the dial that would begin
+/* Attempts of the same under way at once: two for each of its dials.  Then the dial that would begin
  * another one gives up its oldest. */
 #define LIMIT_ATTEMPTS_PER_BADGE (2 * LIMIT_DIALS_PER_BADGE)
 
