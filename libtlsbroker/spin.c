@@ -20,8 +20,10 @@
 /* How many short waits it takes at the most, after spinning was of no use time and again. */
 #define DOUBT_MAX 255
 
-/* Looks between two questions what time it is. */
+/* Looks between two questions what time it is, and questions at the most: the clock may be somebody's who has
+ * stopped it. */
 #define LOOKS 16
+#define QUESTIONS 1000
 
 static void pause_cpu(void)
 {
@@ -57,7 +59,7 @@ bool spin_until(struct tlsb_session *session, spin_fn *is_there)
 
 	if (!spin->is_dialogue || spin->tries == 0)
 		return false;
-	do {
+	for (int asked = 0; asked < QUESTIONS && clock_us() - spin->since_us < SPIN_US; asked++) {
 		for (int i = 0; i < LOOKS; i++) {
 			if (is_there(session)) {
 				spin->doubt = 0;
@@ -66,7 +68,7 @@ bool spin_until(struct tlsb_session *session, spin_fn *is_there)
 			}
 			pause_cpu();
 		}
-	} while (clock_us() - spin->since_us < SPIN_US);
+	}
 	if (--spin->tries == 0) {
 		spin->short_waits = 0;
 		spin->doubt = MIN(2 * spin->doubt + 1, DOUBT_MAX);
