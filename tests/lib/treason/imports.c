@@ -3,10 +3,7 @@
 #include "tests/lib/treason/treason.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
-#include <openssl/x509.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
 static struct msg_key_answer told;
 
@@ -29,18 +26,11 @@ static const char *hear_answer(void)
 
 static const char *import(void)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	unsigned char *der = NULL;
-	int len = i2d_PrivateKey(key, &der), fd = memfd_create("key", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = key_file(KEY_SEALS);
 
-	if (fd < 0 || write(fd, der, (size_t)len) != len ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK) < 0)
-		_exit(1);
 	tell_raw(ROLE_KEYHOLDER, MSG_KEY_HOLD, sizeof(struct msg_header) + sizeof(struct msg_key_hold), fd,
 		 1);
 	close(fd);
-	EVP_PKEY_free(key);
-	OPENSSL_free(der);
 	return hear_answer();
 }
 

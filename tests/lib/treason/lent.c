@@ -40,15 +40,18 @@ static int file_of(const void *bytes, size_t len, int seals)
 	return fd;
 }
 
-#define SEALS (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK)
-
-static int key_file(int seals)
+int key_file(int seals)
 {
+	/* A worker has no algorithms that write keys. */
+	OSSL_LIB_CTX *worker = OSSL_LIB_CTX_set0_default(OSSL_LIB_CTX_get0_global_default());
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	unsigned char *der = NULL;
-	int len = i2d_PrivateKey(key, &der);
+	int len = i2d_PrivateKey(key, &der), fd = file_of(der, (size_t)len, seals);
 
-	return file_of(der, (size_t)len, seals);
+	EVP_PKEY_free(key);
+	OPENSSL_free(der);
+	(void)OSSL_LIB_CTX_set0_default(worker);
+	return fd;
 }
 
 static const char *sign(uint32_t key, const char *who)
@@ -71,7 +74,7 @@ static const char *sign(uint32_t key, const char *who)
 
 const char *try_a_signature_with_a_lent_key(void)
 {
-	const char *outcome = lend(key_file(SEALS));
+	const char *outcome = lend(key_file(KEY_SEALS));
 
 	return strcmp(outcome, SUCCEEDED) == 0 ? sign(lent->key, "client") : outcome;
 }
@@ -90,14 +93,14 @@ const char *try_keys_that_other_workers_have_lent(void)
 
 const char *try_what_a_lent_key_may_not_sign(void)
 {
-	const char *outcome = lend(key_file(SEALS));
+	const char *outcome = lend(key_file(KEY_SEALS));
 
 	return strcmp(outcome, SUCCEEDED) == 0 ? sign(lent->key, "server") : outcome;
 }
 
 const char *try_a_key_that_was_given_back(void)
 {
-	const char *outcome = lend(key_file(SEALS));
+	const char *outcome = lend(key_file(KEY_SEALS));
 	const struct msg_key_back back = { .key = lent ? lent->key : 0 };
 
 	if (strcmp(outcome, SUCCEEDED) != 0)
@@ -112,7 +115,7 @@ const char *try_garbage_as_a_key(void)
 	const char *outcome = NO_KEY;
 
 	for (size_t len = 1; len <= sizeof(garbage) && strcmp(outcome, NO_KEY) == 0; len *= 2) {
-		int fd = file_of(garbage, len, SEALS);
+		int fd = file_of(garbage, len, KEY_SEALS);
 
 		outcome = lend(fd);
 		close(fd);
@@ -145,7 +148,7 @@ const char *try_a_key_that_it_has_not_to_be_given_back(void)
 
 const char *try_more_keys_than_there_may_be(void)
 {
-	int fd = key_file(SEALS);
+	int fd = key_file(KEY_SEALS);
 
 	for (unsigned i = 0; i <= LIMIT_LENT; i++)
 		tell_raw(ROLE_KEYHOLDER, MSG_KEY_LEND,

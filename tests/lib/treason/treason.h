@@ -83,6 +83,10 @@ const char *cut_off(enum role peer);
 /* The same message without end; what it is answered is not read. */
 const char *endless(enum role peer, uint32_t type, const void *body, const void *tail, size_t len);
 
+/* A new private key in a file with these seals; the caller closes it. */
+#define KEY_SEALS (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK)
+int key_file(int seals);
+
 /* How many channels come for a thousand that are wanted at once, the last of them in *FD; or -1. */
 int want_channels(uint32_t type, uint32_t answer, int *fd);
 
