@@ -5,7 +5,7 @@
  *   link.c      its connections to workers           stream.c  bytes
  *   connect.c   from tlsb_connect() to the channel   wait.c    sleeping
  *   session.c   how far a session is, how it ended   info.c    what was agreed
- *   keys.c      keys that are kept in the broker   spin.c    looking a moment longer
+ *   keys.c      keys that are kept in the broker     spin.c    looking a moment longer
  *
  * Whatever comes from the broker is hostile: messages are checked by wire/msg.h, words of the control
  * page are read once into private memory and judged there.

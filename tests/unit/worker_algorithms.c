@@ -14,54 +14,23 @@
 #include "worker/algorithms.h"
 #include "worker/verify.h"
 
-/* Whether there is one of this name, in the context that is the default now. */
-static bool has_digest(const char *name)
-{
-	EVP_MD *found = EVP_MD_fetch(NULL, name, NULL);
+/* has_...(name): whether there is one of this name, in the context that is the default now. */
+#define HAS(what, TYPE)                                                                            \
+	static bool has_##what(const char *name)                                                   \
+	{                                                                                          \
+		TYPE *found = TYPE##_fetch(NULL, name, NULL);                                      \
+                                                                                                   \
+		TYPE##_free(found);                                                                \
+		return found;                                                                      \
+	}
 
-	EVP_MD_free(found);
-	return found;
-}
-
-static bool has_cipher(const char *name)
-{
-	EVP_CIPHER *found = EVP_CIPHER_fetch(NULL, name, NULL);
-
-	EVP_CIPHER_free(found);
-	return found;
-}
-
-static bool has_kdf(const char *name)
-{
-	EVP_KDF *found = EVP_KDF_fetch(NULL, name, NULL);
-
-	EVP_KDF_free(found);
-	return found;
-}
-
-static bool has_keys(const char *name)
-{
-	EVP_KEYMGMT *found = EVP_KEYMGMT_fetch(NULL, name, NULL);
-
-	EVP_KEYMGMT_free(found);
-	return found;
-}
-
-static bool has_signatures(const char *name)
-{
-	EVP_SIGNATURE *found = EVP_SIGNATURE_fetch(NULL, name, NULL);
-
-	EVP_SIGNATURE_free(found);
-	return found;
-}
-
-static bool has_exchange(const char *name)
-{
-	EVP_KEYEXCH *found = EVP_KEYEXCH_fetch(NULL, name, NULL);
-
-	EVP_KEYEXCH_free(found);
-	return found;
-}
+HAS(digest, EVP_MD)
+HAS(cipher, EVP_CIPHER)
+HAS(kdf, EVP_KDF)
+HAS(keys, EVP_KEYMGMT)
+HAS(signatures, EVP_SIGNATURE)
+HAS(exchange, EVP_KEYEXCH)
+HAS(loader, OSSL_STORE_LOADER)
 
 static void what_tls_needs_is_there(void **state unused_)
 {
@@ -93,14 +62,6 @@ static void what_tls_needs_is_there(void **state unused_)
 	algorithms_free(algorithms);
 }
 
-static bool has_file_loader(void)
-{
-	OSSL_STORE_LOADER *found = OSSL_STORE_LOADER_fetch(NULL, "file", NULL);
-
-	OSSL_STORE_LOADER_free(found);
-	return found;
-}
-
 static void nothing_else_is_there(void **state unused_)
 {
 	struct algorithms *algorithms = algorithms_new();
@@ -113,11 +74,11 @@ static void nothing_else_is_there(void **state unused_)
 	assert_false(has_keys("DSA"));
 	assert_false(has_keys("SM2"));
 	assert_false(has_signatures("DSA"));
-	assert_false(has_file_loader());
+	assert_false(has_loader("file"));
 	algorithms_free(algorithms);
 	assert_true(has_digest("MD5"));
 	assert_true(has_keys("DSA"));
-	assert_true(has_file_loader());
+	assert_true(has_loader("file"));
 }
 
 static void count_one(OSSL_DECODER *decoder unused_, void *arg)
