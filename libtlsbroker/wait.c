@@ -90,12 +90,18 @@ static void arm(struct tlsb_session *session)
 	session->armed |= wants;
 }
 
-/* Take a bell if there is one.  Arming follows. */
-static void take(struct tlsb_session *session)
+/* Take a bell, by waiting for it or not.  Arming follows. */
+static void take_by(struct tlsb_session *session, void (*receive)(struct tlsb_session *session))
 {
 	session->armed = 0;
 	session->asked = false;
-	session_receive(session);
+	receive(session);
+}
+
+/* Take a bell if there is one. */
+static void take(struct tlsb_session *session)
+{
+	take_by(session, session_receive);
 }
 
 /* Something is ready: a bell must be there for it.  The worker rings when it is asked. */
@@ -201,14 +207,13 @@ static int sleep_until(struct tlsb_session *session, enum waiting how, uint64_t 
 	/* A socket that has hung up wakes at once, for ever; who died is known in a moment. */
 	if (session->hung)
 		return poll(NULL, 0, 1) < 0 ? -1 : 0;
-	if ((how == WAITING_POLL || asking) && poll(pfds, asking ? 2 : 1, timeout_ms) < 0)
-		return -1;
-	session->armed = 0;
-	session->asked = false;
-	if (how == WAITING_POLL || asking)
-		session_receive(session);
-	else
-		session_await(session);
+	if (how == WAITING_RECEIVE && !asking) {
+		take_by(session, session_await);
+	} else {
+		if (poll(pfds, asking ? 2 : 1, timeout_ms) < 0)
+			return -1;
+		take(session);
+	}
 	spin_slept(session);
 	return 0;
 }

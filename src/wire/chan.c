@@ -97,7 +97,7 @@ static void on_readable(evutil_socket_t fd unused_, short what unused_, void *ar
 			  chan->flooded ? "queue full" : "no memory left for a message");
 		return;
 	}
-	for (int i = 0; (unsigned)i < chan->batch; i++) {
+	for (unsigned i = 0; i < chan->batch; i++) {
 		enum msg_rule rule = RULE_NONE;
 		struct msg msg;
 		int r = receive(chan, &buf, &msg, &rule);
