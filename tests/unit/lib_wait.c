@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "libtlsbroker/internal.h"
 #include "tests/sanitized.h"
 
 static void start(struct rig *rig)
@@ -646,17 +647,18 @@ static void polling_moves_bytes_without_bells(void **state unused_)
 	rig_close(&rig);
 }
 
+/* The first poll looks that comes 100 ms after the last look, and no later one has to. */
 static void polling_notices_a_dead_worker(void **state unused_)
 {
 	struct rig rig;
-	uint64_t begun;
 
 	start_established(&rig);
 	assert_fails(read_one(&rig), EWOULDBLOCK);
 	rig.socket = fd_close(rig.socket);
-	begun = clock_ms();
+	rig.session->looked_ms = clock_coarse_ms() - 100;
+	(void)read_one(&rig);
+	assert_true(rig.session->hung);
 	assert_soon_fails(read_one(&rig), ECONNRESET);
-	assert_in_range(clock_ms() - begun, 0, 500);
 	assert_int_equal(tlsb_error_code(rig.session), TLSB_E_WORKER_DIED);
 	rig_drop_session(&rig);
 
