@@ -14,11 +14,12 @@
 #define NAME "tls"
 
 /* Of one operation; that some are left out would be noticed, see choose(). */
-#define MOST 16
+#define MOST 24
 
 struct algorithms {
 	OSSL_LIB_CTX *all, *some, *before;
-	OSSL_PROVIDER *whole, *part; /* OpenSSL's default provider, and what is left of it */
+	OSSL_PROVIDER *whole; /* OpenSSL's default provider */
+	OSSL_PROVIDER *part, *twin; /* what is left of it, in some, and in all; see load() */
 	OSSL_ALGORITHM chosen[OSSL_OP__HIGHEST + 1][MOST + 1];
 };
 
@@ -28,21 +29,32 @@ struct algorithms {
  */
 static struct algorithms *present;
 
+/* OpenSSL has these since 3.5; servers that can prefer them. */
+#define ML_DSA "ML-DSA-44", "ML-DSA-65", "ML-DSA-87"
+#define ML_KEM "ML-KEM-512", "ML-KEM-768", "ML-KEM-1024", "X25519MLKEM768", "SecP256r1MLKEM768", \
+	       "SecP384r1MLKEM1024"
+
 /*
  * By the first of the names that OpenSSL gives them.  Digests are for signatures and fingerprints (SHA-1 for
  * those that OCSP and OpenSSL's own tables go by; a signature with it is refused for its strength), ciphers
  * for TLS and for random numbers, signatures with HMAC for TLS's Finished.
+ *
+ * What these use in turn is not looked for here, but in the default provider: RSA verifies signatures over
+ * SHA-3, too.
  */
 static const char *const wanted[OSSL_OP__HIGHEST + 1][MOST + 1] = {
 	[OSSL_OP_DIGEST] = { "SHA1", "SHA2-224", "SHA2-256", "SHA2-384", "SHA2-512" },
-	[OSSL_OP_CIPHER] = { "AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305", "AES-256-CTR" },
+	[OSSL_OP_CIPHER] = { "AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305", "AES-256-CTR",
+			     "AES-256-ECB" },
 	[OSSL_OP_MAC] = { "HMAC" },
 	[OSSL_OP_KDF] = { "HKDF", "TLS13-KDF", "TLS1-PRF" },
 	[OSSL_OP_RAND] = { "CTR-DRBG", "SEED-SRC" },
 	[OSSL_OP_KEYEXCH] = { "DH", "ECDH", "X25519", "X448" },
-	[OSSL_OP_KEYMGMT] = { "DH", "RSA", "RSA-PSS", "EC", "X25519", "X448", "ED25519", "ED448", "HMAC" },
-	[OSSL_OP_SIGNATURE] = { "RSA", "ECDSA", "ED25519", "ED448", "HMAC" },
-	[OSSL_OP_DECODER] = { "RSA", "RSA-PSS", "EC", "ED25519", "ED448" },
+	[OSSL_OP_KEYMGMT] = { "DH", "RSA", "RSA-PSS", "EC", "X25519", "X448", "ED25519", "ED448", "HMAC",
+			      ML_DSA, ML_KEM },
+	[OSSL_OP_SIGNATURE] = { "RSA", "ECDSA", "ED25519", "ED448", "HMAC", ML_DSA },
+	[OSSL_OP_KEM] = { ML_KEM },
+	[OSSL_OP_DECODER] = { "RSA", "RSA-PSS", "EC", "ED25519", "ED448", ML_DSA },
 };
 
 static bool is_wanted(int operation, const OSSL_ALGORITHM *one)
@@ -105,6 +117,13 @@ static int initialise(const OSSL_CORE_HANDLE *handle unused_, const OSSL_DISPATC
 	return 1;
 }
 
+/* NULL: no memory. */
+static OSSL_PROVIDER *load_chosen(OSSL_LIB_CTX *context)
+{
+	return OSSL_PROVIDER_add_builtin(context, NAME, initialise) ?
+		       OSSL_PROVIDER_load(context, NAME) : NULL;
+}
+
 /* 0, or -1. */
 static int load(struct algorithms *algorithms)
 {
@@ -117,9 +136,13 @@ static int load(struct algorithms *algorithms)
 		return -1;
 	for (int operation = 0; operation <= OSSL_OP__HIGHEST; operation++)
 		choose(algorithms, operation);
-	if (OSSL_PROVIDER_add_builtin(algorithms->some, NAME, initialise))
-		algorithms->part = OSSL_PROVIDER_load(algorithms->some, NAME);
-	return algorithms->part ? 0 : -1;
+	/*
+	 * Newer OpenSSL makes random numbers with ciphers of the provider that they come from.  It knows that
+	 * one's name, but looks for it where the default provider is.
+	 */
+	algorithms->twin = load_chosen(algorithms->all);
+	algorithms->part = load_chosen(algorithms->some);
+	return algorithms->twin && algorithms->part ? 0 : -1;
 }
 
 struct algorithms *algorithms_new(void)
@@ -148,6 +171,8 @@ void algorithms_free(struct algorithms *algorithms)
 	if (algorithms->part)
 		OSSL_PROVIDER_unload(algorithms->part);
 	OSSL_LIB_CTX_free(algorithms->some);
+	if (algorithms->twin)
+		OSSL_PROVIDER_unload(algorithms->twin);
 	if (algorithms->whole)
 		OSSL_PROVIDER_unload(algorithms->whole);
 	OSSL_LIB_CTX_free(algorithms->all);

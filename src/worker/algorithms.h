@@ -3,7 +3,7 @@
  *
  * OpenSSL 3.0 asks all its decoders, by all names of each kind of key, whenever it reads a certificate: a
  * hundred, for keys in whatever form, which is a fifth of a handshake (docs/PERFORMANCE.md).  Five are left,
- * for the keys of certificates.  And what has no name here no server can have us use.
+ * for the keys of certificates.  And keys, ciphers and signatures that are not there no server can have us use.
  */
 #ifndef TLSB_WORKER_ALGORITHMS_H
 #define TLSB_WORKER_ALGORITHMS_H

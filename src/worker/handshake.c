@@ -285,12 +285,12 @@ void session_on_refused_certificate(struct session *session, X509_STORE_CTX *sto
 		verdict_of_certificate(store, session->request->name, refusal);
 }
 
-void session_on_heavy_chain(struct session *session, const char *why)
+void session_on_objection(struct session *session, const char *why)
 {
 	struct verdict *refusal = session->request->verify ? session_refusal(session) : NULL;
 
 	if (refusal)
-		verdict_of_burden(session->request->name, why, refusal);
+		verdict_of_objection(session->request->name, why, refusal);
 }
 
 void session_on_staple(struct session *session, const struct staple *staple)

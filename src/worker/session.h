@@ -146,7 +146,7 @@ bool session_sweep(struct session *session);
 /* OpenSSL's callbacks. */
 void session_on_resumable(struct session *session, SSL_SESSION *resumable);
 void session_on_refused_certificate(struct session *session, X509_STORE_CTX *store);
-void session_on_heavy_chain(struct session *session, const char *why);
+void session_on_objection(struct session *session, const char *why);
 void session_on_staple(struct session *session, const struct staple *staple);
 void session_on_pins(struct session *session, const char *missing);
 void session_on_record(struct session *session, int sent, int type, const void *bytes, size_t len);

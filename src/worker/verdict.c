@@ -198,10 +198,9 @@ void verdict_of_certificate(X509_STORE_CTX *store, const char *name, struct verd
 	    X509_verify_cert_error_string(error));
 }
 
-void verdict_of_burden(const char *name, const char *why, struct verdict *ret_verdict)
+void verdict_of_objection(const char *name, const char *why, struct verdict *ret_verdict)
 {
-	say(ret_verdict, TLSB_E_CERT, "the certificates of %s would take too long to verify: %s", name,
-	    why);
+	say(ret_verdict, TLSB_E_CERT, "the certificates of %s are not accepted: %s", name, why);
 }
 
 void verdict_of_staple(const char *name, const struct staple *staple, struct verdict *ret_verdict)

@@ -21,8 +21,8 @@ struct verdict {
  */
 void verdict_of_certificate(X509_STORE_CTX *store, const char *name, struct verdict *ret_verdict);
 
-/* The chain of NAME's certificate would take too long to verify; WHY is printable. */
-void verdict_of_burden(const char *name, const char *why, struct verdict *ret_verdict);
+/* Something in the chain of NAME's certificate is more than is verified here; WHY is printable. */
+void verdict_of_objection(const char *name, const char *why, struct verdict *ret_verdict);
 
 /* By its OCSP response, or without one. */
 void verdict_of_staple(const char *name, const struct staple *staple, struct verdict *ret_verdict);

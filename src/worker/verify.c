@@ -18,6 +18,7 @@
 #include "base/macros.h"
 #include "tlsbroker.h"
 #include "wire/limits.h"
+#include "worker/facts.h"
 #include "worker/session.h"
 #include "worker/staple.h"
 #include "worker/state.h"
@@ -84,6 +85,11 @@ static bool key_is_of_use(X509 *cert)
 	case NID_X9_62_id_ecPublicKey:
 	case NID_ED25519:
 	case NID_ED448:
+#ifdef NID_ML_DSA_44 /* OpenSSL 3.5 */
+	case NID_ML_DSA_44:
+	case NID_ML_DSA_65:
+	case NID_ML_DSA_87:
+#endif
 		return true;
 	default:
 		return false;
@@ -194,7 +200,7 @@ static int on_chain(X509_STORE_CTX *store)
 	if (verify_is_fair(X509_STORE_CTX_get0_chain(store), &objection))
 		return verify_signatures(store) > 0 && nothing_is_revoked(store);
 	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
-	session_on_heavy_chain(session_of(store), objection.text);
+	session_on_objection(session_of(store), objection.text);
 	return 0;
 }
 
@@ -264,10 +270,64 @@ void verify_bound(SSL_CTX *ctx)
 	SSL_CTX_set_tlsext_status_cb(ctx, on_staple);
 }
 
+/* One of CERTS that is called NAME, and has a key that cannot be read here. */
+static const X509 *find_unreadable(STACK_OF(X509) *certs, const X509_NAME *name)
+{
+	for (int i = 0; i < sk_X509_num(certs); i++) {
+		const X509 *cert = sk_X509_value(certs, i);
+
+		if (!X509_get0_pubkey(cert) && X509_NAME_cmp(X509_get_subject_name(cert), name) == 0)
+			return cert;
+	}
+	return NULL;
+}
+
+/* OpenSSL takes nobody for an issuer whose key it cannot read; all that it says is that there is none. */
+static bool issuer_is_unreadable(X509_STORE_CTX *store)
+{
+	const X509_NAME *name = X509_get_issuer_name(X509_STORE_CTX_get_current_cert(store));
+	STACK_OF(X509) *trusted = X509_STORE_CTX_get1_certs(store, name);
+	bool is_unreadable = find_unreadable(trusted, name) ||
+			     find_unreadable(X509_STORE_CTX_get0_untrusted(store), name);
+
+	sk_X509_pop_free(trusted, X509_free);
+	return is_unreadable;
+}
+
+/* Was a certificate refused for a key of a kind that algorithms.c has not, whatever OpenSSL makes of that? */
+static bool key_is_unreadable(X509_STORE_CTX *store, struct objection *objection)
+{
+	const X509 *cert = X509_STORE_CTX_get_current_cert(store);
+	char name[48];
+
+	switch (X509_STORE_CTX_get_error(store)) {
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+		if (!issuer_is_unreadable(store))
+			return false;
+		facts_name(X509_get_issuer_name(cert), name, sizeof(name));
+		break;
+	case X509_V_ERR_EE_KEY_TOO_SMALL:
+	case X509_V_ERR_CA_KEY_TOO_SMALL:
+		if (X509_get0_pubkey(cert))
+			return false;
+		facts_name(X509_get_subject_name(cert), name, sizeof(name));
+		break;
+	default:
+		return false;
+	}
+	(void)object(objection, "%s has a key of a kind that TLS does not use", name);
+	return true;
+}
+
 /* Verification is OpenSSL's; this only listens, to say later why a certificate was refused. */
 int verify_on_step(int ok, X509_STORE_CTX *store)
 {
-	if (!ok)
+	struct objection objection;
+
+	if (!ok && key_is_unreadable(store, &objection))
+		session_on_objection(session_of(store), objection.text);
+	else if (!ok)
 		session_on_refused_certificate(session_of(store), store);
 	return ok;
 }

@@ -157,9 +157,12 @@ static void turn(struct bench *bench)
 	struct rig *rig = &bench->rig;
 
 	for (int i = 0; i < 4 && !rig->lost; i++) {
+		OSSL_LIB_CTX *whole = rig_become_worker(rig);
+
 		faults_arm();
 		event_base_loop(rig->child.base, EVLOOP_NONBLOCK);
 		faults_disarm();
+		rig_become_test(whole);
 		for (int p = 0; p < RIG_PEERS; p++) {
 			if (rig->peers[p])
 				peer_step(rig->peers[p]);

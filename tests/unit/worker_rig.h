@@ -18,6 +18,7 @@
 #include "ring/doorbell.h"
 #include "tlsbroker.h"
 #include "trust/index.h"
+#include "worker/algorithms.h"
 #include "worker/session.h"
 #include "worker/state.h"
 #include "worker/worker.h"
@@ -94,10 +95,24 @@ static inline void rig_listen(struct rig *rig)
 }
 
 /* Let the role, and the servers, do what there is to do. */
+/* Servers and certificates need more of OpenSSL than a worker leaves itself, which has no more in its turns. */
+static inline OSSL_LIB_CTX *rig_become_worker(const struct rig *rig)
+{
+	return OSSL_LIB_CTX_set0_default(algorithms_context(rig_worker(rig)->tls.algorithms));
+}
+
+static inline void rig_become_test(OSSL_LIB_CTX *whole)
+{
+	(void)OSSL_LIB_CTX_set0_default(whole);
+}
+
 static inline void rig_turn(struct rig *rig)
 {
 	for (int i = 0; i < 4; i++) {
+		OSSL_LIB_CTX *whole = rig_become_worker(rig);
+
 		event_base_loop(rig->child.base, EVLOOP_NONBLOCK);
+		rig_become_test(whole);
 		for (int p = 0; p < RIG_PEERS; p++) {
 			if (rig->peers[p])
 				peer_step(rig->peers[p]);
@@ -236,8 +251,7 @@ static inline void rig_init_with(struct rig *rig, int allow_insecure)
 {
 	*rig = (struct rig){.child = {.role = ROLE_WORKER, .ops = &worker_ops}};
 	assert_int_equal(worker_ops.prepare(&rig->child), 0);
-	/* Servers and certificates need more of OpenSSL than the worker leaves itself. */
-	(void)OSSL_LIB_CTX_set0_default(OSSL_LIB_CTX_get0_global_default());
+	rig_become_test(OSSL_LIB_CTX_get0_global_default());
 	rig->child.base = child_base_new();
 	rig_start(rig, allow_insecure);
 	rig->root = cert_new((struct cert_spec){.name = "root", .is_ca = true}, NULL);
