@@ -30,11 +30,11 @@ fails_with()
 }
 
 # fails_again CODES AT FAULT: within a second, at this very byte.  A machine that does other things as
-# well may stand still for so long once, or twice.
+# well may stand still for so long now and then.
 fails_again()
 {
 	local PORT
-	for _ in 1 2; do
+	for _ in {1..20}; do
 		background again - faultproxy --to "$SERVER" --at "$2" "$3"
 		wait_until 5 says again '^listening'
 		PORT=$(last_said again '^listening' | cut -d ' ' -f 2)
@@ -117,17 +117,21 @@ stalls()
 }
 prove "case 31: a handshake that stalls ends at its deadline" stalls
 
-MANY=100 PATIENCE=3
-abuse_full && MANY=1000 PATIENCE=15
+MANY=100 DEADLINE=3
+abuse_full && MANY=1000 DEADLINE=15
 
+# The deadline has to be later than the last of them is asked for: a busy machine's next try has twice as much.
 silent_servers()
 {
+	local deadline
+	deadline=$(tail -n 1 "$TMP/deadlines")
+	echo $((2 * deadline)) >> "$TMP/deadlines"
 	load load "$CLIENT" --sessions 5 localhost "$SERVER" echo 0
 	start_peer mute good --mute
-	background silent "$CLIENT" traffic --socket "$SOCKET" --timeout ${PATIENCE}000 --sessions $MANY \
+	background silent "$CLIENT" traffic --socket "$SOCKET" --timeout "${deadline}000" --sessions $MANY \
 		localhost "$PORT" echo 1
 	all_wait() { [ "$(status '.counters.sessions')" = $((MANY + 5)) ]; }
-	wait_until $PATIENCE all_wait
+	within "$deadline" all_wait
 	expect 0 traffic_as "$CLIENT" localhost "$SERVER" echo 1000
 	equal "$(exit_status silent 40)" 1
 	equal "$(grep -c 'errno=ETIMEDOUT code=24 ' "$TMP/silent.out")" $MANY
@@ -135,7 +139,8 @@ silent_servers()
 	ends_well load
 	for ((i = 0; i < MANY; i++)); do echo; done | tee -a "$TMP/tried" >> "$TMP/survived"
 }
-prove "case 31: $MANY silent servers cost a deadline each, and nobody else anything" silent_servers
+echo $DEADLINE > "$TMP/deadlines"
+prove "case 31: $MANY silent servers cost a deadline each, and nobody else anything" one_of 5 silent_servers
 
 attacked servers "$(wc -l < "$TMP/tried")" "$(wc -l < "$TMP/survived")"
 prove "it stops without leaving anything" stop_daemon

@@ -14,7 +14,7 @@
 /* Longer seeds are run as they are, and are cut and changed in so many places. */
 #define PLACES SANITIZED_SHARE(256)
 
-#define LIMIT_SECONDS 100
+#define LIMIT_SECONDS 1000
 
 static unsigned long seeds, runs;
 

@@ -14,7 +14,7 @@
 #include "tests/attacks.h"
 #include "tests/unit/connector_fakedns.h"
 
-#define PATIENCE_MS 4000
+#define PATIENCE_MS 60000
 #define DEADLINE_MS 150 /* of a dial into which something may fail */
 
 static const struct fake_record zone[] = {
@@ -328,7 +328,7 @@ static void sweep(enum faults_kind kind, bool lasting, unsigned long step)
 		struct bench bench;
 		unsigned long tried;
 
-		alarm(600);
+		alarm(TESTING_SECONDS);
 		bench_init(&bench, &trials[i]);
 		tried = faults_sweep(kind, lasting, step, run, &bench);
 		printf("# %s: %lu faults; %u dials came through, %u failed, %u workers were hung up "

@@ -15,7 +15,7 @@
 #include "tests/attacks.h"
 #include "tests/unit/frontdoor_rig.h"
 
-#define PATIENCE_MS 3000
+#define PATIENCE_MS 60000
 
 /* Short, as some of it is waited for. */
 #define WAIT_MS 15

@@ -12,7 +12,7 @@
 #include "tests/attacks.h"
 #include "tests/unit/keyholder_rig.h"
 
-#define PATIENCE_MS 4000
+#define PATIENCE_MS 60000
 #define BADGE	    1
 #define OTHER_BADGE 2
 
@@ -575,7 +575,7 @@ static void sweep(enum faults_kind kind, bool lasting, unsigned long step)
 		unsigned long tried, stride = step;
 		bool reads;
 
-		alarm(600);
+		alarm(TESTING_SECONDS);
 		bench.trial = &trials[i];
 		bench.signed_ = bench.failed = bench.hung = bench.deaths = 0;
 		reads = (trials[i].replaced || trials[i].unequipped) && kind == FAULTS_MEMORY;

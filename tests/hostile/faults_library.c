@@ -17,7 +17,7 @@
 #include <sys/un.h>
 
 /* What has not happened after so many ms is not going to. */
-#define PATIENCE_MS 4000
+#define PATIENCE_MS 60000
 
 #define QUESTION "a question"
 
@@ -491,7 +491,7 @@ static void sweep(enum faults_kind kind, bool lasting, unsigned long step)
 		struct bench bench;
 		unsigned long tried;
 
-		alarm(300);
+		alarm(TESTING_SECONDS);
 		bench_init(&bench, &trials[i]);
 		tried = faults_sweep(kind, lasting, step, run, &bench);
 		printf("# %s: %lu faults; %u times a call failed, %u sessions were over, %u times "

@@ -23,7 +23,7 @@
 #include "tests/unit/supervisor_rig.h"
 #include "tests/unit/testing_x509.h"
 
-#define PATIENCE_MS 8000
+#define PATIENCE_MS 60000
 
 #define THEIR_UID 990001
 #define OUR_UID	  990002
@@ -487,7 +487,6 @@ static void sweep_starting(enum faults_kind kind, unsigned long step)
 
 static void case_44_each_allocation_of_the_supervisor_fails_once(void **state unused_)
 {
-	alarm(600);
 	sweep_asking(FAULTS_MEMORY, false, 1);
 	sweep_asking(FAULTS_MEMORY, true, 1);
 	sweep_renewal(FAULTS_MEMORY, attacks_full() ? 7 : 101);
@@ -496,7 +495,6 @@ static void case_44_each_allocation_of_the_supervisor_fails_once(void **state un
 
 static void case_45_each_system_call_of_the_supervisor_fails_once(void **state unused_)
 {
-	alarm(600);
 	sweep_asking(FAULTS_SYSCALL, false, attacks_full() ? 1 : 3);
 	sweep_renewal(FAULTS_SYSCALL, 1);
 	sweep_starting(FAULTS_SYSCALL, attacks_full() ? 1 : 17);

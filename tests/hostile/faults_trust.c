@@ -110,7 +110,6 @@ static void sweep(enum faults_kind kind, bool lasting)
 	unsigned long tried;
 
 	bench_init(&bench);
-	alarm(300);
 	tried = faults_sweep(kind, lasting, attacks_full() ? 1 : kind == FAULTS_MEMORY ? 29 : 1, run, &bench);
 	printf("# %lu faults: %lu times none, %lu times the whole\n", tried, bench.none, bench.whole);
 	attacks_count("faults", tried, tried);

@@ -16,7 +16,7 @@
 
 /* What has not happened after so many turns, or ms, is not going to. */
 #define TURNS 60
-#define PATIENCE_MS 4000
+#define PATIENCE_MS 60000
 
 /* Codes of enum tlsb_error, and one for a session that was told nothing. */
 #define CODES 128
@@ -528,7 +528,7 @@ static void sweep(enum faults_kind kind, bool lasting, size_t complete, unsigned
 		if (bench.trial->known)
 			psk_server_knows("key", bench.trial->known, strlen(bench.trial->known));
 		bench.kind = kind;
-		alarm(1100);
+		alarm(TESTING_SECONDS);
 		tried = faults_sweep(kind, lasting, i < complete ? 1 : step, run, &bench);
 		say(&bench, tried);
 		assert_int_equal(bench.hangs, 0);

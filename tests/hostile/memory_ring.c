@@ -78,7 +78,7 @@ static void case_18_spans_stay_inside_the_ring(void **state unused_)
 
 		pair_init(&pair);
 		enemy_start(&enemy, &pair.theirs, way, way);
-		while (clock_ms() < end) {
+		while (clock_ms() < end || lies == 0) {
 			for (int i = 0; i < 100; i++, looks += 2) {
 				use(&pair.own.tx, false, &seed, &lies);
 				use(&pair.own.rx, true, &seed, &lies);

@@ -407,22 +407,6 @@ static void case_7_a_socket_that_makes_descriptors(void **state unused_)
 
 /* ---- no descriptors left ---- */
 
-/* How often the loop wakes up in 20 ms of which nothing happens. */
-static unsigned count_wakes(struct event_base *base)
-{
-	const uint64_t end = clock_ms() + 20;
-	unsigned wakes = 0;
-
-	while (clock_ms() < end) {
-		const struct timeval soon = { 0, 1000 * (suseconds_t)(end - clock_ms() + 1) };
-
-		event_base_loopexit(base, &soon);
-		event_base_loop(base, EVLOOP_ONCE);
-		wakes++;
-	}
-	return wakes;
-}
-
 /*
  * The worker may have LEFT more descriptors, and a program passes COUNT.  Some come and the kernel
  * says that others are lost: all are closed, nothing spins, and the good session goes on meanwhile.
@@ -447,7 +431,7 @@ static void pass_to_a_full_worker(struct scene *scene, unsigned left, size_t cou
 	scarce_begin(&scarce, left);
 	rig_turn(rig);
 	expect_echo(scene);
-	assert_true(count_wakes(rig->child.base) < 10);
+	assert_true(testing_wakes(rig->child.base, 20) < 10);
 	program_listen(&program);
 	scarce_end(&scarce);
 	/* One too many is a breach; one that there was no room for is not the program's fault. */

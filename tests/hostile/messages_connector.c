@@ -36,7 +36,6 @@ static void scene_init(struct scene *scene)
 	oddities_open(&scene->odd);
 	scene->fds = testing_count_fds();
 	witness_init(&scene->log, NULL);
-	alarm(attacks_full() ? 1000 : 100);
 }
 
 /* The good worker gets its connection. */

@@ -31,7 +31,6 @@ static void scene_init(struct scene *scene)
 	oddities_open(&scene->odd);
 	scene->fds = testing_count_fds();
 	witness_init(&scene->log, NULL);
-	alarm(attacks_full() ? 1000 : 100);
 }
 
 /* A program connects, and the good worker gets it, and gives it back. */

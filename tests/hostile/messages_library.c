@@ -80,7 +80,6 @@ static void scene_init(struct scene *scene)
 	set_aside(scene);
 	oddities_open(&scene->odd);
 	scene->fds = testing_count_fds();
-	alarm(attacks_full() ? 1000 : 100);
 }
 
 static void scene_deinit(struct scene *scene)

@@ -103,7 +103,6 @@ static void scene_init(struct scene *scene)
 	oddities_open(&scene->odd);
 	scene->fds = testing_count_fds();
 	witness_init(&scene->log, "a role broke the protocol, and is killed");
-	alarm(attacks_full() ? 1000 : 100);
 }
 
 static void scene_deinit(struct scene *scene)

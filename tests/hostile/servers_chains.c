@@ -3,6 +3,7 @@
  * must be refused with, and good ones that look odd but must be taken.  A row is a chain below a root
  * that is trusted: top, middle, leaf.  Each is shown in TLS 1.2 and in TLS 1.3.
  */
+#include "tests/unit/testing_clock.h"
 #include "tests/unit/worker_rig.h"
 
 #include "tests/attacks.h"
@@ -458,7 +459,6 @@ static void case_27_a_matrix_of_chains_is_judged_right(void **state unused_)
 {
 	struct rig rig;
 
-	alarm(120);
 	rig_init(&rig);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		show(&rig, &rows[i]);

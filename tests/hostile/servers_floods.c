@@ -330,7 +330,6 @@ static void case_33_floods_end_and_take_no_more_than_their_turn(void **state unu
 {
 	unsigned many = SANITIZED_SHARE(attacks_full() ? 100000 : 10000); /* of those that may go on */
 
-	alarm(600);
 	for (size_t i = 0; i < ARRAY_SIZE(floods); i++) {
 		unsigned count = floods[i].lives ? many : many / 5;
 

@@ -3,6 +3,7 @@
  * Case 39: names that a server chooses, in certificates and ALPN, reach neither the program's texts nor
  * the log but as one printable line.
  */
+#include "tests/unit/testing_clock.h"
 #include "tests/unit/worker_rig.h"
 
 #include "tests/attacks.h"

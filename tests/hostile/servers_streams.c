@@ -237,7 +237,6 @@ static void case_34_mutated_streams_end_with_a_verdict(void **state unused_)
 	struct player player;
 	uint64_t seed = 34;
 
-	alarm(900);
 	corpus_init(corpus);
 	player_init(&player);
 	for (int i = 0; i < STREAMS; i++)
@@ -279,7 +278,6 @@ static void case_34_a_folder_of_streams_is_played(void **state unused_)
 
 	if (!path)
 		skip();
-	alarm(900);
 	dir = opendir(path);
 	assert_non_null(dir);
 	player_init(&player);

@@ -2,6 +2,7 @@
  * Cases 29 and 30: somebody on the way cuts, resets, damages or stuffs the stream between worker and
  * server, at every byte of it.  The server is a real one, behind a pair of buffers; the wire is here.
  */
+#include "tests/unit/testing_clock.h"
 #include "tests/unit/worker_rig.h"
 
 #include <poll.h>
@@ -276,7 +277,6 @@ static bool cut_is_told(struct wire *wire)
 /* The stream's last byte is that of close_notify: what ends before it was truncated. */
 static void case_29_a_stream_that_is_cut_anywhere_is_never_a_clean_end(void **state unused_)
 {
-	alarm(900);
 	for (size_t v = 0; v < ARRAY_SIZE(versions); v++) {
 		struct length length;
 		struct wire wire;
@@ -383,7 +383,6 @@ static void case_30_a_damaged_handshake_is_a_definite_error(void **state unused_
 {
 	const uint64_t step = attacks_full() ? 1 : 100;
 
-	alarm(900);
 	for (size_t v = 0; v < ARRAY_SIZE(versions); v++) {
 		struct length length;
 		uint64_t hello_len;

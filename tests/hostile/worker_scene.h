@@ -6,6 +6,7 @@
 #ifndef TLSB_TESTS_WORKER_SCENE_H
 #define TLSB_TESTS_WORKER_SCENE_H
 
+#include "tests/unit/testing_clock.h"
 #include "tests/unit/worker_rig.h"
 
 #include "mutate.h"
@@ -33,7 +34,6 @@ static inline void scene_init(struct scene *scene)
 	oddities_open(&scene->odd);
 	scene->fds = testing_count_fds();
 	witness_init(&scene->log, NULL);
-	alarm(attacks_full() ? 1000 : 100);
 }
 
 /* The good program's session sends bytes through the server and back, exactly. */

@@ -2,7 +2,7 @@
  * corral SECONDS COMMAND...: run a test and prove that it leaves no process behind.
  *
  * Becomes the reaper of every descendant (PR_SET_CHILD_SUBREAPER), so that daemons, their children
- * and whatever detached itself end up here.  When the command has ended, descendants get one second
+ * and whatever detached itself end up here.  When the command has ended, descendants get ten seconds
  * to end as well; those that have not are named, killed, and the exit status is 99.  When the time
  * is over everything is killed and the status is 98.  Otherwise it is the command's.
  */
@@ -18,7 +18,7 @@
 
 #define STATUS_TIME     98
 #define STATUS_LEFTOVER 99
-#define GRACE_MS        1000
+#define GRACE_MS        10000
 
 static long long now_ms(void)
 {
@@ -118,6 +118,8 @@ int main(int argc, char **argv)
 	if (pid < 0)
 		return 2;
 	if (pid == 0) {
+		/* What whoever started us has left open is not the test's. */
+		close_range(STDERR_FILENO + 1, ~0u, 0);
 		execvp(argv[2], argv + 2);
 		fprintf(stderr, "corral: %s: %s\n", argv[2], strerror(errno));
 		_exit(127);

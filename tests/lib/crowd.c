@@ -28,7 +28,7 @@
 #define MOST_SESSIONS 24
 #define MOST_PORTS    8
 #define BLOCK         16384
-#define PATIENCE_MS   20000
+#define PATIENCE_MS   60000
 #define NOBODY        "1" /* tcpmux: no test listens there */
 
 struct tally {

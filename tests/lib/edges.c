@@ -19,7 +19,7 @@
 #include "tlsbroker.h"
 
 #define RING    (256u * 1024) /* LIMIT_RING_MAX, which a user's first sessions get */
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 struct edges {
 	struct tlsb_session *tls;

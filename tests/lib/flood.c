@@ -30,7 +30,7 @@
 #include "tlsbroker.h"
 
 #define DEAD_ADDRESS "192.0.2.7"
-#define PATIENCE_MS  20000 /* for an end that is due at once, on a machine that is flooded */
+#define PATIENCE_MS  60000 /* for an end that is due at once, on a machine that is flooded */
 
 struct tally {
 	atomic_ulong attacks, refused, wrong;

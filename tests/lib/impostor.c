@@ -28,7 +28,7 @@
 #include "tests/lib/raw.h"
 #include "tlsbroker.h"
 
-#define SOON_MS 5000
+#define SOON_MS 60000
 
 /* ---- who the broker thinks we are ---- */
 

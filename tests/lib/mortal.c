@@ -28,7 +28,7 @@
 #include "tlsbroker.h"
 
 #define IN_TIME_MS  1000
-#define TRIES       3
+#define TRIES       10
 #define ESTABLISHED 1 /* as /proc/net/tcp has it */
 
 struct mortal {
@@ -206,7 +206,7 @@ static unsigned long long ends_after(unsigned port)
 {
 	uint64_t began = now_ms();
 
-	while (established(port) > 0 && now_ms() - began < 10 * IN_TIME_MS)
+	while (established(port) > 0 && now_ms() - began < 60 * IN_TIME_MS)
 		usleep(2000);
 	return now_ms() - began;
 }

@@ -31,7 +31,7 @@
 #include "tests/lib/pattern.h"
 #include "tests/lib/raw.h"
 
-#define SOON_MS   2000
+#define SOON_MS   60000
 #define PAGE_FILE (PAGE_BYTES + 2 * LIMIT_RING_MAX)
 
 struct rude {

@@ -26,7 +26,7 @@
 #include "tests/lib/pattern.h"
 #include "tests/lib/raw.h"
 
-#define SOON_MS  5000
+#define SOON_MS  60000
 #define MANY     8
 #define PATTERN  0xa5 /* what "fill" leaves, and "look" looks for */
 

@@ -11,7 +11,7 @@
 #include "base/macros.h"
 #include "sandbox/sandbox.h"
 
-#define CHILD_SECONDS 10
+#define CHILD_SECONDS 300
 
 /* The child's exit status when the sandbox could not be entered. */
 #define NOT_ENTERED 125

@@ -9,7 +9,7 @@ start_daemon
 reverses()
 {
 	local said
-	said=$(printf 'stressed\n' | client -v --timeout 10 "localhost:$PORT" 2> "$TMP/client.err")
+	said=$(printf 'stressed\n' | client -v --timeout 100 "localhost:$PORT" 2> "$TMP/client.err")
 	cat "$TMP/client.err"
 	equal "$said" desserts
 	grep -q "$1" "$TMP/client.err"
@@ -27,7 +27,7 @@ prove "openssl s_server that asks for another group first" reverses HelloRetryRe
 echoes()
 {
 	local said
-	said=$(printf 'hello\n' | client -v --timeout 10 "$1:$PORT" 2> "$TMP/client.err")
+	said=$(printf 'hello\n' | client -v --timeout 100 "$1:$PORT" 2> "$TMP/client.err")
 	cat "$TMP/client.err"
 	equal "$said" hello
 	grep -q "$2" "$TMP/client.err"

@@ -11,7 +11,7 @@ fails()
 {
 	local status=$1 errno=$2 code=$3 host=$4 port=$5
 	shift 5
-	expect "$status" client --timeout 3 "$@" "$host:$port" < /dev/null
+	expect "$status" client --timeout 60 "$@" "$host:$port" < /dev/null
 	expect 1 traffic_as "$CLIENT" "$host" "$port" echo 1 > "$TMP/failed"
 	cat "$TMP/failed"
 	grep -q "errno=$errno code=$code .*text=.*[a-z]" "$TMP/failed"
@@ -55,10 +55,10 @@ mute()
 	begin=$(now)
 	expect 9 client --timeout 1 "localhost:$PORT" < /dev/null
 	[ $(($(now) - begin)) -ge 900 ]
-	[ $(($(now) - begin)) -lt 3000 ]
+	in_time $(($(now) - begin)) 3000
 	stop mute KILL
 }
-prove "a server that says nothing: the deadline holds" mute
+prove "a server that says nothing: the deadline holds" one_of 10 mute
 
 versions()
 {

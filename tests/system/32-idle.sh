@@ -17,33 +17,30 @@ rested()
 prove "twenty sessions that rest twice for seconds, waiting in poll()" rested
 prove "the same by polling memory" rested --spin
 
-ticks()
-{
-	awk '{ print $14 + $15 }' "/proc/$1/stat"
-}
-
 costs_nothing()
 {
 	needs_root
 	needs_plain_build
 	local before after worker
+	stop load
 	load load "$CLIENT" --sessions 200 --rounds 2 --pause 5000 localhost "$PORT" echo 1000
 	worker=$(worker_pid "$CLIENT")
 	at_rest()
 	{
 		[ "$(as_uid "$CLIENT" tlsbroker-cli status --socket "$SOCKET" --json |
-			jq -r '[.sessions[] | .bytes_read] | min')" = 1000 ]
+			jq -r '[.sessions[] | .bytes_read] | "\(min) \(max)"')" = "1000 1000" ]
 	}
 	wait_until 5 at_rest
-	before=$(ticks "$worker")
+	before=$(turns "$worker")
 	# Two seconds at rest are what is measured here.
 	sleep 2
-	after=$(ticks "$worker")
-	echo "$((after - before)) ticks of 10 ms in 2 s"
-	[ $((after - before)) -le 4 ]
+	after=$(turns "$worker")
+	at_rest || too_late # they were used again before that
+	echo "$((after - before)) turns in 2 s"
+	[ $((after - before)) -le 20 ]
 	equal "$(exit_status load 30)" 0
 }
-prove "a worker with two hundred resting sessions uses no processor time" costs_nothing
+prove "a worker with two hundred resting sessions uses no processor time" one_of 10 costs_nothing
 
 costs_no_call()
 {
@@ -51,16 +48,22 @@ costs_no_call()
 	command -v strace > /dev/null || skip "needs strace"
 	# The program polls for two seconds every 200 us, thousands of times, and looks at its
 	# descriptor, to notice a dead worker, ten times a second.
-	timeout 60 strace -f -c -o "$TMP/calls" \
+	local began took
+	began=$(now)
+	strace -f -c -o "$TMP/calls" \
 		traffic --socket "$SOCKET" --spin --rounds 2 --pause 2000 localhost "$PORT" echo 1000
 	cat "$TMP/calls"
 	polls=$(awk '$NF == "clock_nanosleep" { print $4 }' "$TMP/calls")
 	others=$(awk '$NF == "recvfrom" || $NF == "recvmsg" || $NF == "poll" { n += $4 }
 		END { print n + 0 }' "$TMP/calls")
-	echo "$polls polls, $others calls"
-	[ "$polls" -gt 2000 ]
-	[ "$others" -lt 200 ]
+	took=$(($(now) - began))
+	echo "$polls polls, $others calls in $took ms"
+	# Ten looks a second, and what belongs to the beginning and the end: on a machine that is so busy that
+	# there are not many more polls than that, nothing can be seen.
+	may=$((100 + took / 50))
+	[ "$polls" -gt $((4 * may)) ] || too_late
+	[ "$others" -lt $may ]
 }
-prove "a program that polls makes no system call for it" costs_no_call
+prove "a program that polls makes no system call for it" one_of 20 costs_no_call
 
 prove "it stops without leaving anything" stop_daemon

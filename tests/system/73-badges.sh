@@ -142,13 +142,14 @@ rate()
 	local said
 	said=$(in_group 61002 61999 traffic --socket "$SOCKET" --sessions 5 localhost "$PORT" \
 		echo 100 2>&1 || true)
-	grep 'max-sessions-per-second: this user began 4 sessions within a second; the limit is 4' \
-		<<< "$said"
 	lives other
 	sleep 1.1 # what the rule is about
+	# Five in more than a second are not too many.
+	grep 'max-sessions-per-second: this user began 4 sessions within a second; the limit is 4' \
+		<<< "$said" || too_late
 	in_group 61002 61999 traffic --socket "$SOCKET" --sessions 4 localhost "$PORT" echo 100
 }
-prove "max-sessions-per-second: four, and not a fifth, until a second has passed" rate
+prove "max-sessions-per-second: four, and not a fifth, until a second has passed" one_of 10 rate
 
 memory()
 {

@@ -11,7 +11,7 @@ fi
 write_conf <<-END
 	badge "idle" {
 		match = "uid:61001"
-		idle-timeout = 1
+		idle-timeout = 3
 	}
 	badge "short" {
 		match = "uid:61002"
@@ -28,8 +28,8 @@ idle()
 {
 	background rests 61001 traffic --socket "$SOCKET" --rounds 2 --pause 8000 localhost "$PORT" echo 100
 	equal "$(exit_status rests 20)" 1
-	says rests 'idle-timeout: nothing was received or sent for 1 s'
-	logs 'idle-timeout: nothing was received or sent for 1 s .*badge=idle.*outcome=TIMEOUT'
+	says rests 'idle-timeout: nothing was received or sent for 3 s'
+	logs 'idle-timeout: nothing was received or sent for 3 s .*badge=idle.*outcome=TIMEOUT'
 	lives other
 }
 prove "a session that rests for longer than idle-timeout ends, and program and log hear why" idle

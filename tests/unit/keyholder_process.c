@@ -536,7 +536,7 @@ static int await(int fd, enum role self, enum msg_phase phase, union msg_buffer 
 	enum msg_rule rule = RULE_NONE;
 	int r = -EAGAIN;
 
-	for (int i = 0; i < 10000; i++) {
+	for (int i = 0; i < 60000; i++) {
 		r = msg_recv(fd, &ctx, buf, msg, &rule);
 		if (r == -EAGAIN)
 			usleep(1000);

@@ -37,7 +37,7 @@ static void await(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
-	if (poll(&pfd, 1, 5000) != 1)
+	if (poll(&pfd, 1, 60000) != 1)
 		abort();
 }
 

@@ -170,33 +170,47 @@ static void tells_the_worker_the_programs_deadline(void **state unused_)
 	rig_close(&rig);
 }
 
-static void waits_for_what_the_broker_says_at_the_deadline(void **state unused_)
+/* A session that is to connect within 200 ms, and a broker that says 20 ms later why that is not to be. */
+static bool hears_why_it_is_late(struct rig *rig)
 {
-	struct rig rig;
+	bool heard;
 	pid_t pid;
 	int status;
 
-	start(&rig);
-	rig_new_session(&rig);
-	tlsb_set_timeout(rig.session, 200);
+	rig_new_session(rig);
+	tlsb_set_timeout(rig->session, 200);
 	pid = fork();
 	if (pid == 0) {
-		struct pollfd pfd = { .fd = rig.main, .events = POLLIN };
+		struct pollfd pfd = { .fd = rig->main, .events = POLLIN };
 
 		poll(&pfd, 1, -1);
-		rig_take_session(&rig);
-		pfd.fd = rig.socket;
+		rig_take_session(rig);
+		pfd.fd = rig->socket;
 		poll(&pfd, 1, -1);
-		rig_take_connect(&rig);
+		rig_take_connect(rig);
 		usleep(220000);
-		rig_refuse(rig.socket, TLSB_E_TIMEOUT, "too slow");
+		rig_refuse(rig->socket, TLSB_E_TIMEOUT, "too slow");
 		_exit(0);
 	}
-	assert_fails(tlsb_connect(rig.session, RIG_HOST, RIG_PORT), ETIMEDOUT);
-	assert_int_equal(tlsb_error_code(rig.session), TLSB_E_TIMEOUT);
-	assert_string_equal(tlsb_error_text(rig.session), "too slow");
+	assert_fails(tlsb_connect(rig->session, RIG_HOST, RIG_PORT), ETIMEDOUT);
+	heard = tlsb_error_code(rig->session) == TLSB_E_TIMEOUT;
+	if (heard)
+		assert_string_equal(tlsb_error_text(rig->session), "too slow");
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
+	rig_drop_session(rig);
+	return heard;
+}
+
+static void waits_for_what_the_broker_says_at_the_deadline(void **state unused_)
+{
+	bool heard = false;
+	struct rig rig;
+
+	start(&rig);
+	for (int i = 0; i < TESTING_TRIES && !heard; i++) /* on a busy machine the broker itself may be late */
+		heard = hears_why_it_is_late(&rig);
+	assert_true(heard);
 	rig_close(&rig);
 }
 
@@ -211,7 +225,7 @@ static void assert_ended(struct tlsb_session *session, uint32_t code, const char
 	assert_string_equal(tlsb_error_text(session), text);
 	assert_int_equal(tlsb_error_is_fatal((int)code), 1);
 	/* The kernel may take a moment to say that the other end was closed. */
-	assert_true(is_readable_within(tlsb_fd(session), 1000));
+	assert_true(is_readable_within(tlsb_fd(session), 60000));
 	assert_int_equal(tlsb_wait(session, POLLIN, 0), POLLIN);
 	assert_int_equal(tlsb_wait(session, POLLOUT, -1), POLLOUT);
 }

@@ -9,7 +9,7 @@
 
 #include "tests/sanitized.h"
 
-#define HANG_MS     10000
+#define HANG_MS     60000
 #define PING_PONGS  SANITIZED_SHARE(100000)
 #define BULK_BYTES  SANITIZED_SHARE(64u * 1024 * 1024)
 #define MIXED_BYTES (4u * 1024 * 1024)

@@ -3,6 +3,7 @@
  * records are lost only when they are too many, and not without a word.
  */
 #include "supervisor_rig.h"
+#include "testing_clock.h"
 
 #include "base/clock.h"
 #include "base/text.h"

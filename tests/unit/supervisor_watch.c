@@ -16,7 +16,7 @@
 
 /* ---- the watch ---- */
 
-#define PATIENCE_MS 5000
+#define PATIENCE_MS 60000
 #define QUIET_MS    (2 * LIMIT_WATCH_MS)
 
 struct scene {

@@ -3,6 +3,7 @@
  */
 #include "base/clock.h"
 #include "supervisor_rig.h"
+#include "testing_clock.h"
 
 struct cast {
 	struct rig rig;

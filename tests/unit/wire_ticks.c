@@ -10,7 +10,7 @@
 #include "base/ticks.h"
 #include "wire/chan.h"
 
-#define SOON_MS 2000
+#define SOON_MS 15000
 #define COUNT	5
 
 struct scene {

@@ -2,6 +2,7 @@
  * Sessions that are idle for too long, or last too long, when the administrator says so.
  */
 #include "worker_rig.h"
+#include "testing_clock.h"
 
 static struct worker *worker_of(const struct one *one)
 {

@@ -3,6 +3,7 @@
  * at an odd moment, trust that changes meanwhile.
  */
 #include "worker_rig.h"
+#include "testing_clock.h"
 
 #include <openssl/dsa.h>
 #include <sys/wait.h>

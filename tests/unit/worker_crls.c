@@ -3,6 +3,7 @@
  * each certificate in a chain; and that no key signs for them that nobody has vouched for.
  */
 #include "worker_rig.h"
+#include "testing_clock.h"
 
 #include "base/clock.h"
 

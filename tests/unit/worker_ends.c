@@ -3,6 +3,7 @@
  * be.
  */
 #include "worker_rig.h"
+#include "testing_clock.h"
 
 #include <poll.h>
 
@@ -363,7 +364,7 @@ static void expect_reset(int fd)
 	ssize_t n;
 
 	do {
-		assert_int_equal(poll(&waiter, 1, 5000), 1);
+		assert_int_equal(poll(&waiter, 1, 60000), 1);
 		n = recv(fd, scrap, sizeof(scrap), MSG_DONTWAIT);
 	} while (n > 0);
 	assert_int_equal(n, -1);
@@ -374,7 +375,7 @@ static void expect_reset(int fd)
 static void a_lingering_session_is_given_up(void **state unused_)
 {
 	struct testing_text up;
-	struct timespec before, after;
+	unsigned wakes = 0;
 	uint64_t began;
 	struct one one;
 
@@ -382,13 +383,10 @@ static void a_lingering_session_is_given_up(void **state unused_)
 	up = fill(&one);
 	session_close(&one.session);
 	began = clock_ms();
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
-	while (!LIST_EMPTY(&rig_worker(&one.rig)->all_sessions) && clock_ms() < began + 5000)
+	for (; !LIST_EMPTY(&rig_worker(&one.rig)->all_sessions) && clock_ms() < began + 5000; wakes++)
 		event_base_loop(one.rig.child.base, EVLOOP_ONCE);
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
 	assert_in_range(clock_ms() - began, LIMIT_ORPHAN_MS - 50, LIMIT_ORPHAN_MS + 300);
-	assert_true((after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec <
-		    50000000);
+	assert_true(wakes < 20);
 	expect_reset(one.peer.fd);
 	free(up.data);
 	one_deinit(&one);
@@ -397,21 +395,13 @@ static void a_lingering_session_is_given_up(void **state unused_)
 /* A server that has everything and does not close: waited for, quietly. */
 static void waiting_for_the_servers_end_costs_no_time(void **state unused_)
 {
-	struct timespec before, after;
 	struct one one;
 
 	one_init(&one, &anything);
 	rig_run_for(&one.rig, 3);
 	session_disconnect(&one.session);
 	RIG_UNTIL(&one.rig, one.peer.end == PEER_CLOSED);
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
-	for (uint64_t end = clock_ms() + 200; clock_ms() < end;) {
-		event_base_loop(one.rig.child.base, EVLOOP_NONBLOCK);
-		usleep(10000);
-	}
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
-	assert_true((after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec <
-		    20000000);
+	assert_true(testing_wakes(one.rig.child.base, 200) < 10);
 	one_deinit(&one);
 }
 

@@ -2,6 +2,7 @@
  * Programs that break every rule: each is cut off alone, and nobody else notices.
  */
 #include "worker_rig.h"
+#include "testing_clock.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

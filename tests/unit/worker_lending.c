@@ -4,6 +4,7 @@
  * keyholder, which is the test, has said that it belongs to the certificate.
  */
 #include "signing_rig.h"
+#include "testing_clock.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

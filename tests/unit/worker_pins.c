@@ -2,6 +2,7 @@
  * Pins: the badge's and the program's, each a floor of its own, with each way to verify and without.
  */
 #include "worker_rig.h"
+#include "testing_clock.h"
 
 #include "worker/pins.h"
 

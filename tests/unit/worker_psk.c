@@ -4,6 +4,7 @@
  * Whatever happens, no server is accepted that has neither the key nor a certificate.
  */
 #include "psk_rig.h"
+#include "testing_clock.h"
 
 #define ROOM 64
 

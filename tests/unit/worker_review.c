@@ -3,6 +3,7 @@
  * notice.
  */
 #include "worker_rig.h"
+#include "testing_clock.h"
 
 #include "worker/pins.h"
 

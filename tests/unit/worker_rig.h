@@ -135,7 +135,7 @@ static inline void rig_run_for(struct rig *rig, unsigned ms)
 /* Turn until CONDITION; the test fails when that takes too long. */
 #define RIG_UNTIL(rig, condition)                                                                  \
 	do {                                                                                       \
-		uint64_t end_ = clock_ms() + 10000;                                                \
+		uint64_t end_ = clock_ms() + 60000;                                                \
 		bool there_;                                                                       \
 		while (!(there_ = (condition)) && clock_ms() < end_) {                             \
 			rig_turn(rig);                                                             \

@@ -2,6 +2,7 @@
  * A session through the whole role: handshake, bytes both ways, bells, resumption, trust reload.
  */
 #include "worker_rig.h"
+#include "testing_clock.h"
 
 /* ---- handshake ---- */
 

@@ -3,6 +3,7 @@
  * answers late, lies, or dies.  Whatever it does, other sessions go on and nothing is left behind.
  */
 #include "signing_rig.h"
+#include "testing_clock.h"
 
 #include <sys/mman.h>
 

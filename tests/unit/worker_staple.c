@@ -3,6 +3,7 @@
  * when they are demanded, how long a session is resumed that had one, and what a reload makes of it.
  */
 #include "worker_rig.h"
+#include "testing_clock.h"
 
 #include "testing_ocsp.h"
 

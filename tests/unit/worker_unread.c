@@ -3,6 +3,7 @@
  * whatever becomes of the sessions, and further sessions stand in line until some have been picked up.
  */
 #include "worker_rig.h"
+#include "testing_clock.h"
 
 struct scene {
 	struct rig rig;

@@ -3,6 +3,7 @@
  * not one byte of the program's on the wire.
  */
 #include "worker_rig.h"
+#include "testing_clock.h"
 
 static const char secret[] = "nothing of this may be seen by an unverified server";
 

@@ -35,7 +35,7 @@
 #define ENDED  "killed by the supervisor"
 
 /* How long to wait for what must come, and for what may not come at all. */
-#define SOON_MS	  5000
+#define SOON_MS	  30000
 #define AWHILE_MS 60
 
 /* So many are without end: no queue is that long, no socket's buffer that large. */

@@ -1,0 +1,110 @@
+/*
+ * The clock of a test that is one process with one thread: it stands still while anything is computed, and
+ * goes on by what the test waits.  So what is measured by it is what was waited for, on a busy machine as on
+ * an idle one.  It is never ahead of the clock on the wall: what another process or the kernel does within a
+ * time, it has done by then.
+ *
+ * It takes the place of libc's calls, for libevent and c-ares as well: include this, and it is so.
+ */
+#ifndef TLSB_TESTS_TESTING_CLOCK_H
+#define TLSB_TESTS_TESTING_CLOCK_H
+
+#include "testing.h"
+
+#include <event2/event.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+/* Who looks at it again and again sees it go on: otherwise some would do so for ever. */
+#define TESTING_CLOCK_LOOK_NS 1000
+
+/* Who is not woken in time has waited so much more at most. */
+#define TESTING_CLOCK_LATE_NS 5000000
+
+static uint64_t testing_clock_ns = UINT64_C(1000000000000);
+
+/* The one on the wall. */
+static inline uint64_t testing_wall_ns(void)
+{
+	struct timespec now;
+
+	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* 0, or -1 with EINTR. */
+static inline int testing_clock_wait(uint64_t ns)
+{
+	const struct timespec span = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
+	uint64_t began = testing_wall_ns();
+	int r = (int)syscall(SYS_nanosleep, &span, NULL);
+
+	testing_clock_ns += MIN(testing_wall_ns() - began, ns + TESTING_CLOCK_LATE_NS);
+	return r;
+}
+
+#pragma GCC visibility push(default)
+
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+	if (clock != CLOCK_MONOTONIC && clock != CLOCK_MONOTONIC_COARSE)
+		return (int)syscall(SYS_clock_gettime, clock, ret);
+	testing_clock_ns += TESTING_CLOCK_LOOK_NS;
+	ret->tv_sec = (time_t)(testing_clock_ns / 1000000000);
+	ret->tv_nsec = (long)(testing_clock_ns % 1000000000);
+	return 0;
+}
+
+int usleep(useconds_t us)
+{
+	return testing_clock_wait(us * UINT64_C(1000));
+}
+
+/* Waits a millisecond at a time, and looks behind each. */
+int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+	const struct timespec at_once = { 0, 0 };
+
+	for (int waited_ms = 0;; waited_ms++) {
+		long r = syscall(SYS_ppoll, fds, count, &at_once, NULL, (size_t)0);
+
+		if (r != 0 || waited_ms == timeout_ms)
+			return (int)r;
+		if (testing_clock_wait(1000000) < 0)
+			return -1;
+	}
+}
+
+int epoll_wait(int fd, struct epoll_event *events, int most, int timeout_ms)
+{
+	for (int waited_ms = 0;; waited_ms++) {
+		long r = syscall(SYS_epoll_pwait, fd, events, most, 0, NULL, (size_t)(_NSIG / 8));
+
+		if (r != 0 || waited_ms == timeout_ms)
+			return (int)r;
+		if (testing_clock_wait(1000000) < 0)
+			return -1;
+	}
+}
+
+#pragma GCC visibility pop
+
+/* How often the loop wakes up in so long: what spins does so all the time. */
+static inline unsigned testing_wakes(struct event_base *base, unsigned ms)
+{
+	const uint64_t end_ns = testing_clock_ns + ms * UINT64_C(1000000);
+	unsigned wakes = 0;
+
+	while (testing_clock_ns < end_ns) {
+		const struct timeval left = { 0, (suseconds_t)((end_ns - testing_clock_ns) / 1000 % 1000000) };
+
+		event_base_loopexit(base, &left);
+		event_base_loop(base, EVLOOP_ONCE);
+		wakes++;
+	}
+	return wakes;
+}
+
+#endif
