@@ -98,18 +98,33 @@ static void alpn_facts(struct tlsb_info *info, const SSL *ssl)
 	text_escape(info->alpn, sizeof(info->alpn), protocol, len);
 }
 
+/* NULL: there was none, or it has no name. */
+static const char *group_name(SSL *ssl)
+{
+	int group = SSL_get_negotiated_group(ssl);
+
+	if (group == 0)
+		return NULL;
+	if (!(group & TLSEXT_nid_unknown))
+		return OBJ_nid2sn(group);
+#if OPENSSL_VERSION_PREREQ(3, 2)
+	return SSL_get0_group_name(ssl); /* newer ones are known by their names alone */
+#else
+	return NULL;
+#endif
+}
+
 void facts_established(struct tlsb_info *info, SSL *ssl, int verified, uint64_t us)
 {
 	X509 *cert = SSL_get0_peer_certificate(ssl);
-	int group = SSL_get_negotiated_group(ssl);
-	const char *group_name = group ? OBJ_nid2sn(group & 0xffff) : NULL;
+	const char *group = group_name(ssl);
 
 	info->version = (uint32_t)SSL_version(ssl);
 	info->resumed = SSL_session_reused(ssl) != 0;
 	info->verified = verified != 0;
 	info->tls_us = (uint32_t)MIN(us, UINT32_MAX);
 	text_copy(info->cipher, sizeof(info->cipher), SSL_get_cipher_name(ssl));
-	text_copy(info->group, sizeof(info->group), group_name ? group_name : "");
+	text_copy(info->group, sizeof(info->group), group ? group : "");
 	alpn_facts(info, ssl);
 	if (cert)
 		certificate_facts(info, cert);

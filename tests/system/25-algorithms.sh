@@ -116,7 +116,7 @@ done
 for name in rsa-sha224 rsa-sha512 rsa-sha3-256 pss-sha224 pss-sha512-256; do
 	prove "a CA's signature: $name" accepts $name
 done
-for group in X25519 X448 P-256 P-384 P-521 ffdhe2048 ffdhe8192; do
+for group in X25519 X448 P-256 P-384 P-521 ffdhe2048 ffdhe3072; do
 	prove "TLS 1.3: $group" accepts rsa -tls1_3 -groups $group
 done
 for group in X25519 X448 P-256 P-384 P-521; do
@@ -134,8 +134,10 @@ newest()
 {
 	openssl list -kem-algorithms | grep -q X25519MLKEM768 || skip "OpenSSL has no ML-KEM"
 	accepts rsa -groups X25519MLKEM768
+	cd "$TMP"
 	makes ml-dsa -algorithm ML-DSA-65
-	( cd "$TMP" && shows ml-dsa )
+	shows ml-dsa
+	chmod 644 ml-dsa.*
 	accepts ml-dsa
 }
 prove "ML-KEM and ML-DSA, where OpenSSL has them" newest
