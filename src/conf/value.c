@@ -61,8 +61,9 @@ static int choose(const struct choice *choices, size_t count, struct conf_value 
 			value->number = choices[i].number;
 			return 0;
 		}
-		nearest_try(&nearest, choices[i].word);
 	}
+	for (size_t i = 0; i < count; i++)
+		nearest_try(&nearest, choices[i].word);
 	snprintf(what, sizeof(what), "is neither %s nor %s", choices[0].word, choices[1].word);
 	return refuse(errors, info, place, word, what, nearest_hint(&nearest, hint, sizeof(hint)));
 }
@@ -80,8 +81,9 @@ static int take_cipher(const struct conf_value *value, const struct setting_info
 	for (unsigned i = 0; i < CONF_CIPHER_COUNT; i++) {
 		if (strcmp(cipher_info[i].name, word) == 0)
 			return 0;
-		nearest_try(&nearest, cipher_info[i].name);
 	}
+	for (unsigned i = 0; i < CONF_CIPHER_COUNT; i++)
+		nearest_try(&nearest, cipher_info[i].name);
 	return refuse(errors, info, place, word, "is no cipher suite that can be used",
 		      nearest_hint(&nearest, hint, sizeof(hint)));
 }
