@@ -24,32 +24,56 @@ static inline uint64_t splitmix(uint64_t x)
 	return x ^ (x >> 31);
 }
 
-/* The next LEN bytes of the stream. */
+/* The stream's next bytes, LEN at most, up to the end of their word: how many. */
+static inline size_t pattern_next(struct pattern *pattern, size_t len, uint8_t bytes[8])
+{
+	uint64_t word = splitmix(pattern->seed + pattern->at / 8);
+	size_t skip = pattern->at % 8, n = 8 - skip < len ? 8 - skip : len;
+
+	memcpy(bytes, &word, 8);
+	if (skip > 0)
+		memmove(bytes, bytes + skip, n);
+	pattern->at += n;
+	return n;
+}
+
+/*
+ * The next LEN bytes of the stream.  Gibibytes of them: whole words are copied, and compared, without
+ * a call for each.
+ */
 static inline void pattern_fill(struct pattern *pattern, uint8_t *to, size_t len)
 {
-	while (len > 0) {
-		uint64_t word = splitmix(pattern->seed + pattern->at / 8);
-		size_t skip = pattern->at % 8, n = 8 - skip < len ? 8 - skip : len;
+	uint8_t bytes[8];
 
-		memcpy(to, (uint8_t *)&word + skip, n);
-		pattern->at += n;
-		to += n;
-		len -= n;
+	for (size_t n; len > 0; to += n, len -= n) {
+		n = pattern_next(pattern, len, bytes);
+		if (n == 8)
+			memcpy(to, bytes, 8);
+		else
+			memcpy(to, bytes, n);
 	}
+}
+
+static inline int pattern_same(const uint8_t *a, const uint8_t *b, size_t n)
+{
+	uint64_t x, y;
+
+	if (n != 8)
+		return memcmp(a, b, n) == 0;
+	memcpy(&x, a, 8);
+	memcpy(&y, b, 8);
+	return x == y;
 }
 
 /* 1 when FROM holds the next LEN bytes of the stream. */
 static inline int pattern_matches(struct pattern *pattern, const uint8_t *from, size_t len)
 {
-	while (len > 0) {
-		uint64_t word = splitmix(pattern->seed + pattern->at / 8);
-		size_t skip = pattern->at % 8, n = 8 - skip < len ? 8 - skip : len;
+	uint8_t bytes[8];
 
-		if (memcmp(from, (uint8_t *)&word + skip, n) != 0)
+	for (size_t n; len > 0; from += n, len -= n) {
+		n = pattern_next(pattern, len, bytes);
+		if (!pattern_same(from, bytes, n))
 			return 0;
-		pattern->at += n;
-		from += n;
-		len -= n;
 	}
 	return 1;
 }
