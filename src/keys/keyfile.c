@@ -5,13 +5,14 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
+#include <openssl/evp.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "keys/decode.h"
 #include "trust/memory.h"
 #include "wire/limits.h"
 
@@ -33,43 +34,6 @@ int keyfile_prepare(size_t bytes)
 	default:
 		return 1;
 	}
-}
-
-/* Nobody is there to be asked for it; OpenSSL would look for a terminal. */
-static int no_passphrase(char *buf unused_, int size unused_, int writing unused_, void *arg)
-{
-	bool *asked = arg;
-
-	*asked = true;
-	return -1;
-}
-
-static EVP_PKEY *decode(const char *bytes, size_t len, bool *ret_encrypted)
-{
-	const unsigned char *der = (const unsigned char *)bytes;
-	EVP_PKEY *key;
-	BIO *bio;
-
-	if (!memmem(bytes, len, "-----BEGIN ", 11))
-		return d2i_AutoPrivateKey(NULL, &der, (long)len);
-	bio = BIO_new_mem_buf(bytes, (int)len);
-	key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, ret_encrypted) : NULL;
-	BIO_free(bio);
-	return key;
-}
-
-static EVP_PKEY *decode_public(const char *bytes, size_t len)
-{
-	const unsigned char *der = (const unsigned char *)bytes;
-	EVP_PKEY *key;
-	BIO *bio;
-
-	if (!memmem(bytes, len, "-----BEGIN ", 11))
-		return d2i_PUBKEY(NULL, &der, (long)len);
-	bio = BIO_new_mem_buf(bytes, (int)len);
-	key = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
-	BIO_free(bio);
-	return key;
 }
 
 static bool is_curve_known(const EVP_PKEY *key)
@@ -105,7 +69,7 @@ static int parse(const char *bytes, size_t len, EVP_PKEY **ret_key, bool *ret_pr
 {
 	unsigned long failures = memory_failures();
 	bool encrypted = false;
-	EVP_PKEY *key = decode(bytes, len, &encrypted);
+	EVP_PKEY *key = decode_private(bytes, len, &encrypted);
 
 	if (ret_private) {
 		*ret_private = key;
