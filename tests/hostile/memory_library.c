@@ -8,6 +8,7 @@
 #include "guard.h"
 #include "tests/attacks.h"
 #include "tests/lib/pattern.h"
+#include "tests/sanitized.h"
 #include "tests/unit/lib_rig.h"
 
 #include "libtlsbroker/internal.h"
@@ -405,6 +406,50 @@ static void case_25_a_call_that_waits_does_not_spin(void **state unused_)
 	attacks_count("memory", 1, 1);
 }
 
+/* A worker that rings all the time, soon after each look of the program's, and brings nothing until the end. */
+static void *tease_run(void *arg)
+{
+	struct storm *storm = arg;
+	struct rig *rig = (struct rig *)(uintptr_t)storm->rig;
+
+	for (; storm->tried < LEAST; storm->tried++) {
+		rig_bell(rig);
+		usleep(50);
+	}
+	rig_produce(rig, "x", 1);
+	rig_bell(rig);
+	return NULL;
+}
+
+/*
+ * A call that has had answers looks for a moment before it sleeps: a worker that only ever rings gets no more
+ * of the program's time by that than a bell is worth.
+ */
+static void case_25_bells_that_bring_nothing_are_not_looked_for(void **state unused_)
+{
+	struct storm storm;
+	struct rig rig;
+	uint64_t began, us;
+	char byte;
+
+	rig_listen(&rig);
+	rig_open(&rig);
+	rig_established(&rig);
+	rig.tlsb->has_cpus = true;
+	tlsb_set_timeout(rig.session, -1);
+	storm = (struct storm){ .rig = &rig };
+	began = cpu_us();
+	assert_int_equal(pthread_create(&storm.thread, NULL, tease_run, &storm), 0);
+	assert_int_equal(tlsb_read(rig.session, &byte, 1), 1);
+	us = cpu_us() - began;
+	pthread_join(storm.thread, NULL);
+	print_message("%lu us for each bell\n", (unsigned long)us / LEAST);
+	if (!SANITIZED)
+		assert_true(us < LEAST * 100ULL);
+	rig_close(&rig);
+	attacks_count("memory", 1, 1);
+}
+
 /* How many greetings fit into the connection. */
 static int greet(const struct rig *rig)
 {
@@ -441,6 +486,7 @@ int main(void)
 		TEST(case_19_words_that_flip_are_an_error_of_their_session),
 		TEST(case_25_bells_at_full_speed_change_no_byte),
 		TEST(case_25_a_call_that_waits_does_not_spin),
+		TEST(case_25_bells_that_bring_nothing_are_not_looked_for),
 		TEST(case_25_greetings_without_end_do_not_hold_a_call),
 	};
 
