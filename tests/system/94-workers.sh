@@ -193,13 +193,14 @@ prove "reload to one worker: no session ends, the others go when they have no pr
 
 more()
 {
-	one before
+	load before 61001 --sessions 12 localhost "$PORT" echo 0
 	busy_conf 3
 	reload
 	has length 1
+	# None of its sessions ends, though they are all that there may be, and the others have their shares.
 	one c1
 	one c2
-	has 'map(.clients) | join(" ")' '1 1 1'
+	has 'map("\(.clients) \(.sessions)") | join(",")' '1 12,1 1,1 1'
 	lives before
 	for i in before c1 c2; do
 		ends_well "$i"
