@@ -229,9 +229,9 @@ bool spin_has_cpus(void);
 /* A call with wants in session->blocked begins to wait. */
 void spin_begin(struct tlsb_session *session);
 
-/* The moment before sleeping.  True: it is there. */
-typedef bool spin_fn(const struct tlsb_session *session);
-bool spin_until(struct tlsb_session *session, spin_fn *is_there);
+/* The moment before sleeping.  True: one of this call's WANTS is there. */
+typedef bool spin_fn(const struct tlsb_session *session, uint32_t wants);
+bool spin_until(struct tlsb_session *session, uint32_t wants, spin_fn *is_there);
 
 /* It has slept, and was woken. */
 void spin_slept(struct tlsb_session *session);

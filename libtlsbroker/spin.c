@@ -53,7 +53,7 @@ void spin_begin(struct tlsb_session *session)
 		spin->since_us = clock_us();
 }
 
-bool spin_until(struct tlsb_session *session, spin_fn *is_there)
+bool spin_until(struct tlsb_session *session, uint32_t wants, spin_fn *is_there)
 {
 	struct spin *spin = &session->spin;
 
@@ -61,7 +61,7 @@ bool spin_until(struct tlsb_session *session, spin_fn *is_there)
 		return false;
 	for (int asked = 0; asked < QUESTIONS && clock_us() - spin->since_us < SPIN_US; asked++) {
 		for (int i = 0; i < LOOKS; i++) {
-			if (is_there(session)) {
+			if (is_there(session, wants)) {
 				spin->doubt = 0;
 				spin->tries = TRIES;
 				return true;

@@ -128,9 +128,10 @@ static bool look_alive(struct tlsb_session *session)
 	return true;
 }
 
-static bool is_ready(const struct tlsb_session *session)
+/* What another call waits for does not help this one: it would sleep without having armed. */
+static bool is_ready(const struct tlsb_session *session, uint32_t wants)
 {
-	return ready(session) != 0;
+	return (ready(session) & wants) != 0;
 }
 
 /* A call found nothing to do.  True when something may have changed: it is to look again. */
@@ -143,7 +144,7 @@ static bool before_sleep(struct tlsb_session *session, uint32_t wants, enum wait
 		return look_alive(session);
 	if (how != WAITING_NOT) {
 		spin_begin(session);
-		if (!session->shown && spin_until(session, is_ready))
+		if (!session->shown && spin_until(session, wants, is_ready))
 			return true;
 	} else if ((ready(session) & ~wants) != 0) {
 		look_alive(session); /* the descriptor has to stay readable for another call */

@@ -22,13 +22,13 @@ static void one_init(struct one *one)
 
 static unsigned looks;
 
-static bool never(const struct tlsb_session *session unused_)
+static bool never(const struct tlsb_session *session unused_, uint32_t wants unused_)
 {
 	looks++;
 	return false;
 }
 
-static bool at_the_third_look(const struct tlsb_session *session unused_)
+static bool at_the_third_look(const struct tlsb_session *session unused_, uint32_t wants unused_)
 {
 	return ++looks == 3;
 }
@@ -40,7 +40,7 @@ static unsigned wait_once(struct one *one, spin_fn *is_there, bool is_long)
 
 	looks = 0;
 	spin_begin(session);
-	if (spin_until(session, is_there))
+	if (spin_until(session, session->blocked, is_there))
 		return looks;
 	session->spin.since_us = is_long ? 0 : clock_us(); /* so that this machine's speed does not count */
 	spin_slept(session);

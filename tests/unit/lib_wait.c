@@ -579,6 +579,71 @@ static void a_writer_sleeps_while_bytes_wait_to_be_read(void **state unused_)
 	rig_close(&rig);
 }
 
+/* What the worker does once it is asked to ring for WANT; it rings in the end, too, so that nobody waits for ever. */
+struct deed {
+	struct rig *rig;
+	uint32_t want;
+	bool was_asked;
+};
+
+static void *act_when_asked(void *arg)
+{
+	struct deed *deed = arg;
+	struct rig *rig = deed->rig;
+	uint64_t end = clock_ms() + 2000;
+
+	while (!deed->was_asked && clock_ms() < end) {
+		usleep(1000);
+		deed->was_asked = (rig->channel.page->program_wants & deed->want) != 0;
+	}
+	if (deed->want == WANT_DATA)
+		rig_produce(rig, "x", 1);
+	else
+		rig_consume(rig, NULL, 1);
+	if (!deed->was_asked)
+		rig_bell(rig);
+	return NULL;
+}
+
+/*
+ * A call that has waited for answers, and so looks for a moment before it sleeps.  What it sees may be for
+ * another call, that has returned EWOULDBLOCK and was not tried again: that is no reason not to be woken.
+ */
+static void expect_asked(struct rig *rig, uint32_t want, int timeout_ms)
+{
+	struct deed deed = { .rig = rig, .want = want };
+	pthread_t thread;
+
+	rig->tlsb->has_cpus = true;
+	rig->session->spin = (struct spin){ .tries = 8 };
+	tlsb_set_timeout(rig->session, timeout_ms);
+	assert_int_equal(pthread_create(&thread, NULL, act_when_asked, &deed), 0);
+	if (want == WANT_DATA)
+		assert_int_equal(read_one(rig), 1);
+	else
+		assert_int_equal(tlsb_write(rig->session, "x", 1), 1);
+	pthread_join(thread, NULL);
+	assert_true(deed.was_asked);
+	tlsb_set_timeout(rig->session, 0);
+}
+
+static void who_has_looked_for_a_moment_is_woken_all_the_same(void **state unused_)
+{
+	struct rig rig;
+
+	start_established(&rig);
+	fill(&rig);
+	rig_consume(&rig, NULL, 1000); /* there is room, which the reader does not need */
+	expect_asked(&rig, WANT_DATA, -1);
+	expect_asked(&rig, WANT_DATA, 5000);
+	fill(&rig);
+	assert_fails(read_one(&rig), EWOULDBLOCK);
+	rig_produce(&rig, "x", 1); /* and there are bytes, which the writer does not need */
+	expect_asked(&rig, WANT_ROOM, -1);
+	expect_asked(&rig, WANT_ROOM, 5000);
+	rig_close(&rig);
+}
+
 static void a_signal_does_not_end_a_blocking_call(void **state unused_)
 {
 	struct sigaction action = { .sa_handler = on_alarm }, old;
@@ -726,6 +791,7 @@ int main(void)
 		TEST(times_out_when_the_ring_is_full),
 		TEST(blocks_until_something_happens),
 		TEST(a_writer_sleeps_while_bytes_wait_to_be_read),
+		TEST(who_has_looked_for_a_moment_is_woken_all_the_same),
 		TEST(a_signal_does_not_end_a_blocking_call),
 		TEST(polls_without_system_calls),
 		TEST(polling_moves_bytes_without_bells),
