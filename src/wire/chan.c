@@ -64,6 +64,12 @@ static void close_fds(struct msg *msg, bool foreign)
 		ticks_end();
 }
 
+/* gcc 14 sees that the pointer may stay when this returns, and not that then nothing is left to look at it. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdangling-pointer"
+#endif
+
 /* Returns false when the channel is not there any more, or broke. */
 static bool dispatch_one(struct chan *chan, struct msg *msg)
 {
@@ -86,6 +92,10 @@ static bool dispatch_one(struct chan *chan, struct msg *msg)
 		break_now(chan, RULE_CONTENT, msg->info->name);
 	return r == 0 && !chan->gone;
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 static void on_readable(evutil_socket_t fd unused_, short what unused_, void *arg)
 {
