@@ -7,6 +7,7 @@
 #include <openssl/param_build.h>
 #include <openssl/provider.h>
 #include <openssl/rsa.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -270,6 +271,22 @@ static int set_digest(struct remote_signature *signature, const char *name)
 	return !name || name[0] == '\0' || signature->digest[0] != '\0';
 }
 
+/* An RSA-PSS key may be for one digest alone: OpenSSL tries the next one that the server takes. */
+static bool key_takes(const EVP_PKEY *public, const char *digest)
+{
+	char only[32] = "";
+	EVP_MD *md;
+	bool is_it;
+
+	if (digest[0] == '\0' || !EVP_PKEY_is_a(public, "RSA-PSS") ||
+	    !EVP_PKEY_get_utf8_string_param(public, OSSL_PKEY_PARAM_RSA_DIGEST, only, sizeof(only), NULL))
+		return true;
+	md = EVP_MD_fetch(NULL, only, NULL);
+	is_it = md && EVP_MD_is_a(md, digest);
+	EVP_MD_free(md);
+	return is_it;
+}
+
 static int signature_init(void *data, const char *digest, void *key_data, const OSSL_PARAM params[])
 {
 	struct remote_signature *signature = data;
@@ -283,7 +300,8 @@ static int signature_init(void *data, const char *digest, void *key_data, const 
 	signature->padding = strcmp(key->type, "RSA") == 0       ? PADDING_PKCS1
 			     : strcmp(key->type, "RSA-PSS") == 0 ? PADDING_PSS
 								 : PADDING_NONE;
-	return set_digest(signature, digest) && signature_set_params(signature, params);
+	return set_digest(signature, digest) && key_takes(key->public, signature->digest) &&
+	       signature_set_params(signature, params);
 }
 
 static int signature_sign(void *data, unsigned char *bytes, size_t *ret_len, size_t size,

@@ -165,6 +165,40 @@ static void other_ways_to_sign_fail_here(void **state unused_)
 }
 
 /* A signer that fails; room that is too small; a public key alone. */
+/* So that OpenSSL looks for the scheme that the key is for. */
+static void a_key_for_one_digest_takes_no_other(void **state unused_)
+{
+	static const char *const digests[] = { "SHA256", "SHA384", "SHA512" };
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA-PSS", NULL);
+	struct provider *provider = provider_new(sign_elsewhere);
+	unsigned char bytes[1024];
+	EVP_PKEY *key, *public;
+
+	real = NULL;
+	assert_true(EVP_PKEY_keygen_init(ctx) > 0);
+	assert_true(EVP_PKEY_CTX_set_rsa_pss_keygen_md(ctx, EVP_sha512()) > 0);
+	assert_true(EVP_PKEY_CTX_set_rsa_pss_keygen_mgf1_md(ctx, EVP_sha512()) > 0);
+	assert_true(EVP_PKEY_CTX_set_rsa_pss_keygen_saltlen(ctx, 64) > 0);
+	assert_true(EVP_PKEY_generate(ctx, &real) > 0);
+	EVP_PKEY_CTX_free(ctx);
+	public = public_half();
+	key = provider_key(provider, public, NUMBER);
+	assert_non_null(key);
+	answer = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(digests); i++) {
+		bool is_it = strcmp(digests[i], "SHA512") == 0;
+		size_t len = sizeof(bytes);
+
+		assert_int_equal(EVP_PKEY_digestsign_supports_digest(key, NULL, digests[i], NULL), is_it);
+		assert_int_equal(sign_with(key, digests[i], RSA_PKCS1_PSS_PADDING, bytes, &len), is_it);
+	}
+	ERR_clear_error();
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(public);
+	EVP_PKEY_free(real);
+	provider_free(provider);
+}
+
 static void what_is_not_signed_is_an_error(void **state unused_)
 {
 	struct provider *provider = provider_new(sign_elsewhere);
@@ -238,6 +272,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(each_scheme_is_asked_for_by_its_number),
 		TEST(other_ways_to_sign_fail_here),
+		TEST(a_key_for_one_digest_takes_no_other),
 		TEST(what_is_not_signed_is_an_error),
 		TEST(there_is_no_private_key_to_be_had),
 		TEST(other_types_of_keys_are_refused),
