@@ -1,7 +1,8 @@
 #!/bin/bash
 # What a server may have of algorithms: each that OpenSSL takes in a program, the worker takes, too, though it
 # leaves itself a few; and what it does not take it says.
-# Tags: unprivileged asan
+# Tags: unprivileged
+# Limit: 240 s
 . "$(dirname "$0")/lib.sh"
 
 # signs NAME OPTIONS...: NAME.key signs a certificate for localhost, of an ordinary key, by OPTIONS; both are trusted.
