@@ -38,7 +38,7 @@ makes()
 make_all()
 {
 	local curve pss=(-sigopt rsa_padding_mode:pss)
-	cd "$TMP"
+	cd "$TMP" || return
 	cp "$PKI/root.pem" trust.pem
 	printf '%s\n' extendedKeyUsage=serverAuth subjectAltName=DNS:localhost > leaf.ext
 	openssl req -new -key "$PKI/good.key" -subj /CN=localhost -out leaf.csr
@@ -135,7 +135,7 @@ newest()
 {
 	openssl list -kem-algorithms | grep -q X25519MLKEM768 || skip "OpenSSL has no ML-KEM"
 	accepts rsa -groups X25519MLKEM768
-	cd "$TMP"
+	cd "$TMP" || return
 	makes ml-dsa -algorithm ML-DSA-65
 	shows ml-dsa
 	chmod 644 ml-dsa.*
