@@ -46,8 +46,8 @@ stale()
 	vandal_as "$CLIENT" look
 	vandal_as "${OTHER:-$CLIENT}" look
 	[ "$ROOT" ] || return 0
-	unmapped() { [ "$(channels)" = "$before" ]; }
-	closed() { [ "$(count_fds "$(worker_pid "$CLIENT")")" = "$files" ]; }
+	unmapped() { [ "$(channels)" -le "$before" ]; }
+	closed() { [ "$(count_fds "$(worker_pid "$CLIENT")")" -le "$files" ]; }
 	wait_until 10 unmapped
 	wait_until 10 closed
 }

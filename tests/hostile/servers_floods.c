@@ -13,7 +13,7 @@
 #include "tests/sanitized.h"
 
 #define PAUSE_US 50000
-#define TRIES	 3
+#define TRIES	 20
 
 static unsigned long tried, survived;
 

@@ -250,7 +250,8 @@ background()
 		echo $! > "$TMP/$name.pid.new"
 		mv "$TMP/$name.pid.new" "$TMP/$name.pid"
 		wait $! && status=0 || status=$?
-		echo "$status" > "$TMP/$name.status"
+		echo "$status" > "$TMP/$name.status.new" # whoever sees the file can read it
+		mv "$TMP/$name.status.new" "$TMP/$name.status"
 	} 9>&- 2> /dev/null &
 	wait_until 5 test -f "$TMP/$name.pid"
 }

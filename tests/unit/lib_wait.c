@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <seccomp.h>
 #include <stdatomic.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -426,13 +427,16 @@ static void on_alarm(int number unused_)
 
 static void is_interrupted_by_a_signal(void **state unused_)
 {
+	/* More than one: the first may come before the call has begun. */
+	const struct itimerval often = { { 0, 300000 }, { 0, 300000 } }, never = { { 0, 0 }, { 0, 0 } };
 	struct sigaction action = { .sa_handler = on_alarm }, old;
 	struct rig rig;
 
 	start_established(&rig);
 	sigaction(SIGALRM, &action, &old);
-	alarm(1);
+	setitimer(ITIMER_REAL, &often, NULL);
 	assert_fails(tlsb_wait(rig.session, POLLIN, 10000), EINTR);
+	setitimer(ITIMER_REAL, &never, NULL);
 	sigaction(SIGALRM, &old, NULL);
 	alarm(TESTING_SECONDS);
 	rig_close(&rig);
@@ -497,15 +501,25 @@ static void times_out_when_the_ring_is_full(void **state unused_)
 	rig_close(&rig);
 }
 
+static atomic_uint calls_done;
+
+/* The program's next call sleeps by now, or will soon. */
+static void await_call(unsigned number)
+{
+	while (calls_done < number)
+		usleep(1000);
+	usleep(30000);
+}
+
 static void *act_later(void *arg)
 {
 	struct rig *rig = arg;
 
-	usleep(30000);
+	await_call(0);
 	rig_produce(rig, "a", 1);
-	usleep(30000);
+	await_call(1);
 	rig_consume(rig, NULL, 1);
-	usleep(30000);
+	await_call(2);
 	rig_end(rig, TLSB_E_RESET, "reset");
 	return NULL;
 }
@@ -518,9 +532,12 @@ static void blocks_until_something_happens(void **state unused_)
 	start_established(&rig);
 	fill(&rig);
 	tlsb_set_timeout(rig.session, -1);
+	calls_done = 0;
 	assert_int_equal(pthread_create(&thread, NULL, act_later, &rig), 0);
 	assert_int_equal(read_one(&rig), 1);
+	calls_done++;
 	assert_int_equal(tlsb_write(rig.session, "xy", 2), 1);
+	calls_done++;
 	assert_fails(read_one(&rig), ECONNRESET);
 	pthread_join(thread, NULL);
 	rig_close(&rig);
