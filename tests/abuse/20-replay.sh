@@ -7,7 +7,7 @@
 start_daemon
 start_peer peer good
 VICTIM=${OTHER:-$CLIENT}
-load load "$VICTIM" --sessions 10 localhost "$PORT" echo 0
+witness load "$VICTIM" --sessions 10 localhost "$PORT" echo 0
 
 # The attackers' worker holds nothing of them any more.
 nothing_is_left()

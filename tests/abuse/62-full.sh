@@ -52,7 +52,7 @@ sleepy_reader()
 DAEMON_PREFIX=(bash -c 'pipe=$1; shift; exec "$@" 2> "$pipe"' bash "$PIPE")
 sleepy_reader
 start_daemon -v
-load load "${OTHER:-$CLIENT}" --sessions 10 localhost "$PORT" echo 0
+witness load "${OTHER:-$CLIENT}" --sessions 10 localhost "$PORT" echo 0
 
 pipe_is_full()
 {
@@ -115,7 +115,7 @@ start_service()
 journal_is_full()
 {
 	start_service
-	load load "$OTHER" --sessions 10 localhost "$PORT" echo 0
+	witness load "$OTHER" --sessions 10 localhost "$PORT" echo 0
 	fills_log 30
 	all_work
 	kill -USR1 "$(pid_of mailbox)"
@@ -148,7 +148,7 @@ full_disk()
 	# shellcheck disable=SC2016  # expands in the inner shell
 	DAEMON_PREFIX=(bash -c 'exec "$@" 2>> '"$TMP/disk/log" bash)
 	start_daemon -v
-	load load "$OTHER" --sessions 10 localhost "$PORT" echo 0
+	witness load "$OTHER" --sessions 10 localhost "$PORT" echo 0
 	fills_log 60
 	deny dd if=/dev/zero of="$TMP/disk/more" bs=4k count=1 # there is no room
 	all_work

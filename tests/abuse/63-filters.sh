@@ -12,7 +12,7 @@ fi
 
 start_daemon
 start_peer peer good
-load load "$OTHER" --sessions 10 localhost "$PORT" echo 0
+witness load "$OTHER" --sessions 10 localhost "$PORT" echo 0
 
 served()
 {

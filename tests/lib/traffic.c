@@ -9,6 +9,7 @@
  *   echo BYTES      there and back; 0: until SIGTERM
  *   raw COMMAND     send the line, read to the end
  *
+ * With --pause MS, it rests so long between its rounds, and an endless echo between its turns.
  * With --greeted, each client knows its badge, and how many workers that has, before its first session.
  * No session begins its work before all have finished their handshakes.  Prints "established N",
  * for each session that fails one line "failed ...", and at the end one line "done ...".
@@ -377,6 +378,13 @@ static void rest(const struct options *options, struct flow *flows, struct pollf
 	poll(polls, count, timeout);
 }
 
+/* Who is only there to be disturbed does not need all of a processor. */
+static void rest_between_turns(const struct options *options)
+{
+	if (options->work == ECHO && options->bytes == 0 && options->pause_ms > 0 && !stop)
+		usleep((useconds_t)options->pause_ms * 1000);
+}
+
 static unsigned count_phase(const struct options *options, const struct flow *flows,
 			    enum phase phase)
 {
@@ -412,6 +420,8 @@ static void run(const struct options *options, struct flow *flows)
 			moved += step(options, &flows[i], i, started, &seed, buffer);
 		if (!moved)
 			rest(options, flows, polls);
+		else if (started)
+			rest_between_turns(options);
 	}
 	free(polls);
 	free(buffer);

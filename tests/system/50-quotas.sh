@@ -21,7 +21,7 @@ works_for()
 
 too_many_clients()
 {
-	load held "$CLIENT" --clients "$CLIENTS" localhost "$PORT" echo 0
+	witness held "$CLIENT" --clients "$CLIENTS" localhost "$PORT" echo 0
 	expect 1 traffic_as "$CLIENT" localhost "$PORT" echo 1 > "$TMP/refused"
 	cat "$TMP/refused"
 	grep -q "errno=EMFILE code=5 .*text=.*$CLIENTS" "$TMP/refused"

@@ -5,7 +5,7 @@
 
 start_daemon
 start_peer peer good
-load load "$CLIENT" --sessions 3 localhost "$PORT" echo 0
+witness load "$CLIENT" --sessions 3 localhost "$PORT" echo 0
 
 json()
 {

@@ -137,7 +137,7 @@ prove "without settings of its own: TLS 1.2 and 1.3, verified" by_default
 # a_load NAME: sessions with all that is newest.
 a_load()
 {
-	load "$1" "$CLIENT" --sessions 5 localhost "$(last_said good '^listening' | cut -d ' ' -f 2)" echo 0
+	witness "$1" "$CLIENT" --sessions 5 localhost "$(last_said good '^listening' | cut -d ' ' -f 2)" echo 0
 }
 a_load first
 

@@ -107,13 +107,13 @@ inherited()
 }
 prove "case 10: so does a child" inherited
 
-background other 61004 traffic --socket "$SOCKET" --sessions 1 localhost "$PORT" echo 0
+background other 61004 traffic --pause 10 --socket "$SOCKET" --sessions 1 localhost "$PORT" echo 0
 wait_until 20 says other '^established'
 prove "a user of another badge works meanwhile" lives other
 
 sessions()
 {
-	background three 61001 traffic --socket "$SOCKET" --sessions 3 localhost "$PORT" echo 0
+	background three 61001 traffic --pause 10 --socket "$SOCKET" --sessions 3 localhost "$PORT" echo 0
 	wait_until 20 says three '^established'
 	is_told 61001 61999 6 'max-sessions: this user has 3 sessions open; the limit is 3'
 	lives three
@@ -125,9 +125,9 @@ prove "max-sessions: three, and not a fourth" sessions
 
 connections()
 {
-	background held 61001 traffic --socket "$SOCKET" --sessions 1 localhost "$PORT" echo 0
+	background held 61001 traffic --pause 10 --socket "$SOCKET" --sessions 1 localhost "$PORT" echo 0
 	wait_until 20 says held '^established'
-	background again 61001 traffic --socket "$SOCKET" --sessions 1 localhost "$PORT" echo 0
+	background again 61001 traffic --pause 10 --socket "$SOCKET" --sessions 1 localhost "$PORT" echo 0
 	wait_until 20 says again '^established'
 	is_told 61001 61999 6 'max-connections: badge one, user 61001 has 2 clients connected'
 	lives other
@@ -153,10 +153,10 @@ prove "max-sessions-per-second: four, and not a fifth, until a second has passed
 
 memory()
 {
-	background bystander 61001 traffic --socket "$SOCKET" --sessions 1 localhost "$PORT" echo 0
+	background bystander 61001 traffic --pause 10 --socket "$SOCKET" --sessions 1 localhost "$PORT" echo 0
 	wait_until 20 says bystander '^established'
 	# 64 KiB are the smallest rings of two sessions; one is there.
-	background second 61004 traffic --socket "$SOCKET" --sessions 1 localhost "$PORT" echo 0
+	background second 61004 traffic --pause 10 --socket "$SOCKET" --sessions 1 localhost "$PORT" echo 0
 	wait_until 20 says second '^established'
 	is_told 61004 61999 6 'max-memory: the sessions of this user share 65536 bytes; the limit is 65536'
 	lives other

@@ -136,7 +136,7 @@ says_why()
 }
 prove "the log says so as well" says_why
 
-load load 61002 good.test "$PORT" echo 0
+witness load 61002 good.test "$PORT" echo 0
 rebinding()
 {
 	write_conf <<-END

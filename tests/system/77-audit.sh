@@ -134,7 +134,7 @@ prove "what failed says at which step, and what was known by then" steps
 
 long_session()
 {
-	load long 61003 --sessions 2 localhost "$good" echo 0
+	witness long 61003 --sessions 2 localhost "$good" echo 0
 	deny one_record 'uid=61003 ' 'bytes_read=[0-9]{4,}'
 	as_uid "$DAEMON" kill -KILL "$(worker_pid 61003)"
 	logs 'ERROR worker.*: died, and its sessions with it: worker [0-9]+ had 2 badge=two uid=61003 '

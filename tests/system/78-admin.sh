@@ -45,9 +45,9 @@ usual_conf()
 usual_conf
 start_daemon --config "$conf"
 start_peer peer good
-load one 61001 --sessions 3 localhost "$PORT" echo 0
-load two 61002 --sessions 2 localhost "$PORT" echo 0
-load three 61003 --sessions 40 localhost "$PORT" echo 0
+witness one 61001 --sessions 3 localhost "$PORT" echo 0
+witness two 61002 --sessions 2 localhost "$PORT" echo 0
+witness three 61003 --sessions 40 localhost "$PORT" echo 0
 
 own_only()
 {
@@ -174,7 +174,7 @@ hung_worker()
 	needs_plain_build
 	usual_conf
 	reload
-	load two 61002 --sessions 2 localhost "$PORT" echo 0
+	witness two 61002 --sessions 2 localhost "$PORT" echo 0
 	as_uid "$DAEMON" kill -STOP "$(worker_pid 61001)"
 	equal "$(listed 61004 '[.sessions[].uid] | unique | .[]')" 61002
 	as_uid "$DAEMON" kill -CONT "$(worker_pid 61001)"
@@ -189,7 +189,7 @@ no_conf()
 	ends_well one
 	stop_daemon
 	start_daemon
-	load one 61001 --sessions 2 localhost "$PORT" echo 0
+	witness one 61001 --sessions 2 localhost "$PORT" echo 0
 	equal "$(listed 0 '.sessions | length')" 2
 	equal "$(listed "$DAEMON" '.sessions | length')" 2
 	equal "$(listed 61002 '.sessions | length')" 0

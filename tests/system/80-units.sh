@@ -163,7 +163,7 @@ others_meanwhile()
 		badge "admin" { match = "uid:0" }
 	END
 	reload
-	load kept 61002 --sessions 1 localhost "$PORT" echo 0
+	witness kept 61002 --sessions 1 localhost "$PORT" echo 0
 	kill -STOP "$(pid_of daemon)"
 	background asked 61001 tlsbroker-cli status --socket "$SOCKET"
 	# By an address: whether the hosts file has changed is the supervisor's to say.

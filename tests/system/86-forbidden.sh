@@ -32,7 +32,7 @@ configured()
 
 configured ''
 start_daemon --config "$conf"
-load bystander 61002 --sessions 10 localhost "$PORT" echo 0
+witness bystander 61002 --sessions 10 localhost "$PORT" echo 0
 
 # A session of the first user's, resumed or not, that lives.
 begin()
@@ -41,7 +41,7 @@ begin()
 	configured ''
 	reload 'trust bundle'
 	before=$(wc -l < "$TMP/daemon.out")
-	load first 61001 "${flags[@]}" localhost "$PORT" echo 0
+	witness first 61001 "${flags[@]}" localhost "$PORT" echo 0
 	reload 'trust bundle'
 	lives first
 }
@@ -98,7 +98,7 @@ version()
 	configured ''
 	reload 'trust bundle'
 	before=$(wc -l < "$TMP/daemon.out")
-	load first 61001 localhost "$old" echo 0
+	witness first 61001 localhost "$old" echo 0
 	configured 'min-version = TLSv1.3'
 	reload 'trust bundle'
 	ended 'min-version: '

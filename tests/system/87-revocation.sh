@@ -85,8 +85,8 @@ prove "one CA without a list: refused, also with a CA of the program's own" part
 revoked()
 {
 	connects_as 61001 "$good"
-	load kept 61001 localhost "$other_echoes" echo 0
-	load lost 61001 localhost "$echoes" echo 0
+	witness kept 61001 localhost "$other_echoes" echo 0
+	witness lost 61001 localhost "$echoes" echo 0
 	revoke intermediate good
 	list intermediate "$TMP/intermediate.crl"
 	cat "$TMP/root.crl" "$TMP/intermediate.crl" > "$TMP/all.crl"

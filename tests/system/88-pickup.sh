@@ -179,7 +179,7 @@ begin()
 	refused 61002 "$unknown"
 	not_revoked
 	shows first
-	load load 61002 --sessions 5 localhost "$good" echo 0
+	witness load 61002 --sessions 5 localhost "$good" echo 0
 	pid=$(pid_of daemon)
 	workers=$(role_pid worker | sort)
 }
@@ -226,7 +226,7 @@ ends_what_is_forbidden()
 {
 	local pid workers
 	begin "$plain"
-	load lost 61003 localhost "$good" echo 0
+	witness lost 61003 localhost "$good" echo 0
 	change renamed crl.pem "$TMP/revoked.crl"
 	equal "$(exit_status lost 10)" 1
 	says lost "errno=EACCES .*text=crl: the server's certificate was revoked"
@@ -244,6 +244,7 @@ often()
 	is_loaded() { [ "$(bundles)" -gt "$i" ]; }
 	no_more_fds() { [ "$(count_fds "$pid")" -le "$fds" ] && [ "$(count_fds "$worker")" -le "$worker_fds" ]; }
 	begin "$plain"
+	load busy 61002 --sessions 5 localhost "$good" echo 0
 	worker=$(worker_pid 61002)
 	fds=$(count_fds "$pid")
 	worker_fds=$(count_fds "$worker")
@@ -256,6 +257,7 @@ often()
 	done
 	wait_until 10 no_more_fds
 	lives load
+	ends_well busy
 	stop load TERM
 	stop_daemon
 }

@@ -334,8 +334,8 @@ prove "a session is resumed without a response, but for no longer than its own w
 ended()
 {
 	start_peer echo good
-	load lost 61003 localhost "$PORT" echo 0
-	load kept 61002 localhost "$PORT" echo 0
+	witness lost 61003 localhost "$PORT" echo 0
+	witness kept 61002 localhost "$PORT" echo 0
 	sed -i 's/^\(.*"later" {\) /\1 require-ocsp-staple = yes; /; s/yes;/yes\n/' "$conf"
 	reload
 	equal "$(exit_status lost 10)" 1

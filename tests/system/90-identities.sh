@@ -249,7 +249,7 @@ keyholder_dies()
 	local i j before pids
 	another() { [ -n "$(role_pids keyholder)" ] && [ "$(role_pids keyholder)" != "$before" ]; }
 	start_peer echo good
-	load lives 61003 localhost "$PORT" echo 0
+	witness lives 61003 localhost "$PORT" echo 0
 	for ((i = 0; i < 5; i++)); do
 		before=$(role_pids keyholder)
 		pids=()

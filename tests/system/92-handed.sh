@@ -261,7 +261,7 @@ keyholder_dies()
 	local name before
 	another() { [ -n "$(role_pids keyholder)" ] && [ "$(role_pids keyholder)" != "$before" ]; }
 	start_peer echo good
-	load lives 61002 localhost "$PORT" echo 0
+	witness lives 61002 localhost "$PORT" echo 0
 	before=$(role_pids keyholder)
 	kill -KILL "$before"
 	for name in $ALL; do

@@ -52,19 +52,19 @@ connects()
 # one NAME: a program with one session.
 one()
 {
-	load "$1" 61001 --sessions 1 localhost "$PORT" echo 0
+	witness "$1" 61001 --sessions 1 localhost "$PORT" echo 0
 }
 
 # spread NAME SESSIONS: a program with so many, that knows of the workers before it begins.
 spread()
 {
-	load "$1" 61001 --greeted --sessions "$2" localhost "$PORT" echo 0
+	witness "$1" 61001 --greeted --sessions "$2" localhost "$PORT" echo 0
 }
 
 busy_conf 4
 start_daemon --config "$conf"
 start_peer peer good
-load other 61002 --sessions 3 localhost "$PORT" echo 0
+witness other 61002 --sessions 3 localhost "$PORT" echo 0
 
 quiet()
 {
@@ -179,7 +179,7 @@ fewer()
 	lives c1
 	one c2
 	# Its share is all now.
-	load most 61001 --sessions 10 localhost "$PORT" echo 0
+	witness most 61001 --sessions 10 localhost "$PORT" echo 0
 	is_refused 61001 "$PORT" 6 'max-sessions: this user has 12 sessions open; the limit is 12'
 	ends_well most
 	ends_well c1
@@ -193,7 +193,7 @@ prove "reload to one worker: no session ends, the others go when they have no pr
 
 more()
 {
-	load before 61001 --sessions 12 localhost "$PORT" echo 0
+	witness before 61001 --sessions 12 localhost "$PORT" echo 0
 	busy_conf 3
 	reload
 	has length 1

@@ -472,6 +472,13 @@ load()
 	says "$name" '^established'
 }
 
+# witness NAME UID ARGS...: a load to be disturbed, if anything is: its sessions have their turn a hundred times
+# a second, not as often as they can, which would keep a processor from what is tested.
+witness()
+{
+	load "$1" "$2" --pause 10 "${@:3}"
+}
+
 # lives NAME: the load goes on without a failure.
 lives()
 {
