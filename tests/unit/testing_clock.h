@@ -45,6 +45,11 @@ static inline int testing_clock_wait(uint64_t ns)
 	return r;
 }
 
+static inline uint64_t testing_clock_end(int timeout_ms)
+{
+	return timeout_ms < 0 ? UINT64_MAX : testing_clock_ns + (uint64_t)timeout_ms * 1000000;
+}
+
 #pragma GCC visibility push(default)
 
 int clock_gettime(clockid_t clock, struct timespec *ret)
@@ -65,26 +70,29 @@ int usleep(useconds_t us)
 /* Waits a millisecond at a time, and looks behind each. */
 int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
+	const uint64_t end_ns = testing_clock_end(timeout_ms);
 	const struct timespec at_once = { 0, 0 };
 
-	for (int waited_ms = 0;; waited_ms++) {
+	for (;;) {
 		long r = syscall(SYS_ppoll, fds, count, &at_once, NULL, (size_t)0);
 
-		if (r != 0 || waited_ms == timeout_ms)
+		if (r != 0 || testing_clock_ns >= end_ns)
 			return (int)r;
-		if (testing_clock_wait(1000000) < 0)
+		if (testing_clock_wait(MIN(1000000, end_ns - testing_clock_ns)) < 0)
 			return -1;
 	}
 }
 
 int epoll_wait(int fd, struct epoll_event *events, int most, int timeout_ms)
 {
-	for (int waited_ms = 0;; waited_ms++) {
+	const uint64_t end_ns = testing_clock_end(timeout_ms);
+
+	for (;;) {
 		long r = syscall(SYS_epoll_pwait, fd, events, most, 0, NULL, (size_t)(_NSIG / 8));
 
-		if (r != 0 || waited_ms == timeout_ms)
+		if (r != 0 || testing_clock_ns >= end_ns)
 			return (int)r;
-		if (testing_clock_wait(1000000) < 0)
+		if (testing_clock_wait(MIN(1000000, end_ns - testing_clock_ns)) < 0)
 			return -1;
 	}
 }
