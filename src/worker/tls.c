@@ -10,6 +10,7 @@
 
 #include "tlsbroker.h"
 #include "trust/lookup.h"
+#include "trust/memory.h"
 #include "worker/algorithms.h"
 #include "worker/session.h"
 #include "worker/signing.h"
@@ -83,6 +84,7 @@ int tls_prepare(struct tls *tls)
 	tzset(); /* libc looks for its time zone file once; certificate times go through it */
 	if (!OPENSSL_init_ssl(init, NULL) || session_index() < 0)
 		return -ENOMEM;
+	memory_keep();
 	tls->algorithms = algorithms_new();
 	if (!tls->algorithms || RAND_bytes(seed, sizeof(seed)) != 1)
 		return -ENOMEM;

@@ -1,11 +1,12 @@
 /*
  * Memory of private keys: nothing of a key is left when it is gone, and while it is there its numbers lie
- * in the memory that is for them alone.  Each in a process of its own, since what OpenSSL allocates with is
+ * in the memory that is for them alone.  And large blocks that come and go.  Each in a process of its own, since what OpenSSL allocates with is
  * chosen before its first allocation.
  */
 #include "testing.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
@@ -258,11 +259,50 @@ static void what_is_freed_is_overwritten(void **state unused_)
 	assert_int_equal(elsewhere(free_and_move, NULL), 0);
 }
 
+/* ---- large blocks ---- */
+
+static int keep_large(void *arg unused_)
+{
+	void *block, *blocks[6];
+	struct mallinfo2 before;
+
+	MUST(memory_watch() == 0);
+	memory_keep();
+	block = OPENSSL_malloc(66560);
+	OPENSSL_free(block);
+	/* It is for who asks for as much, or little less; what is small or larger has its own. */
+	blocks[0] = OPENSSL_malloc(100);
+	blocks[1] = OPENSSL_malloc(20000);
+	blocks[2] = OPENSSL_malloc(67000);
+	MUST(blocks[0] != block && blocks[1] != block && blocks[2] != block);
+	blocks[3] = OPENSSL_realloc(NULL, 66000);
+	MUST(blocks[3] == block);
+	for (int i = 0; i < 4; i++)
+		OPENSSL_free(blocks[i]);
+	/* Not more than a few. */
+	for (size_t i = 0; i < ARRAY_SIZE(blocks); i++)
+		blocks[i] = OPENSSL_malloc(30000);
+	before = mallinfo2();
+	for (size_t i = 0; i < ARRAY_SIZE(blocks); i++)
+		OPENSSL_free(blocks[i]);
+	MUST(before.uordblks - mallinfo2().uordblks >= 4 * 30000);
+	return 0;
+}
+
+static void large_blocks_are_kept_for_the_next(void **state unused_)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	skip(); /* their malloc() does not count as mallinfo2() does */
+#endif
+	assert_int_equal(elsewhere(keep_large, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_freed_is_overwritten),
 		TEST(nothing_of_a_key_is_left),
+		TEST(large_blocks_are_kept_for_the_next),
 	};
 
 	return testing_run(tests);
