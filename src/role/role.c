@@ -117,6 +117,11 @@ struct event_base *child_base_new(void)
 		base = event_base_new_with_config(config);
 	if (config)
 		event_config_free(config);
+	/* An event has the middle one of three if nothing else is said (event_priority_set()). */
+	if (base && event_base_priority_init(base, CHILD_LEISURE + 1) < 0) {
+		event_base_free(base);
+		base = NULL;
+	}
 	return base;
 }
 

@@ -47,6 +47,9 @@ struct child_ops {
  */
 struct event_base *child_base_new(void);
 
+/* The priority of an event for which the loop has time when there is no other. */
+#define CHILD_LEISURE 2
+
 /* Of no use any more: end as if the supervisor had gone, so that it starts another. */
 void child_give_up(struct child *child);
 

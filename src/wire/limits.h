@@ -304,6 +304,9 @@
 /* A session that was silent for so long gives the pages of its receive ring back. */
 #define LIMIT_SWEEP_MS 3000
 
+/* Sessions that are over, and whose TLS and rings a worker has not freed yet. */
+#define LIMIT_REMAINS 8
+
 /* Bytes pumped for one session and direction before the other sessions get a turn. */
 #define LIMIT_PUMP_BYTES (256u * 1024)
 

@@ -38,8 +38,7 @@ static void session_free(struct session *session)
 		handshake_unprepare(session);
 	session->signing = signing_free(session->signing);
 	session->lending = lending_free(session->lending);
-	SSL_free(session->ssl);
-	fd_close(session->net.fd);
+	session->net.fd = fd_close(session->net.fd);
 	if (session->stage == STAGE_DIALLING && session->dial_sent)
 		chan_send_body(&worker->connector, MSG_DIAL_CANCEL,
 			       &(struct msg_dial_cancel){ .id = session->id });
@@ -51,8 +50,8 @@ static void session_free(struct session *session)
 		worker_sweep_soon(worker);
 	counters_add(worker->child->counters, COUNTER_sessions, -1);
 	counters_add(worker->child->counters, COUNTER_ring_bytes, -2 * (int64_t)session->capacity);
-	channel_deinit(&session->channel);
 	unread_hang_up(session);
+	leisure_free(worker, session->ssl, &session->channel);
 	free(session->facts);
 	free(session->refusal);
 	free(session->server);

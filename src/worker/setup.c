@@ -89,8 +89,9 @@ int session_on_preshared(struct chan *chan, struct msg *msg)
 static int open_channel(struct session *session)
 {
 	struct msg_opened opened = { .capacity = session->capacity };
-	int fd = -1, r = channel_create(&session->channel, session->capacity, &fd);
+	int fd = -1, r;
 
+	r = leisure_channel(session->worker, &session->channel, session->capacity, &fd);
 	if (r < 0)
 		return r;
 	/* Until the handshake is over, the program's bytes are of no interest. */

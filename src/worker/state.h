@@ -10,6 +10,7 @@
 #include "base/slots.h"
 #include "role/role.h"
 #include "worker/ages.h"
+#include "worker/leisure.h"
 #include "worker/quota.h"
 #include "worker/signing.h"
 #include "worker/tls.h"
@@ -31,6 +32,7 @@ struct worker {
 	struct quota quota;
 	struct ages ages;
 	struct unread unread;
+	struct leisure leisure;
 	struct slots sessions; /* by the id that DIAL carries */
 	LIST_HEAD(, client) clients;
 	LIST_HEAD(, session) all_sessions;

@@ -552,7 +552,8 @@ static int start(struct child *child)
 	worker->sweep = evtimer_new(child->base, on_sweep, worker);
 	worker->connector_away = evtimer_new(child->base, on_connector_away, worker);
 	worker->keyholder_away = evtimer_new(child->base, on_keyholder_away, worker);
-	if (ages_init(worker) < 0 || review_init(worker) < 0 || unread_init(worker) < 0)
+	if (ages_init(worker) < 0 || review_init(worker) < 0 || unread_init(worker) < 0 ||
+	    leisure_init(worker) < 0)
 		return -ENOMEM;
 	return worker->sweep && worker->connector_away && worker->keyholder_away ? 0 : -ENOMEM;
 }
@@ -585,6 +586,7 @@ static void stop(struct child *child)
 	psks_deinit(&worker->psks_coming);
 	ages_deinit(worker);
 	unread_deinit(worker);
+	leisure_deinit(worker);
 	review_deinit(worker);
 	tls_deinit(&worker->tls);
 	slots_deinit(&worker->sessions);

@@ -15,6 +15,7 @@
  *   signing.c   handshakes that show an identity    lending.c  one that the program has brought
  *   audit.c     the record that every session leaves    listing.c  for "sessions" and "kill"
  *   unread.c    channels on their way to programs, and sessions that wait for a place among them
+ *   leisure.c   what is done when nobody waits: freeing, and a channel for the next session
  *   ages.c      how long sessions may be idle, and last
  */
 #ifndef TLSB_WORKER_WORKER_H
