@@ -59,6 +59,7 @@ byte mutation, mode, tasks, incoming, outgoing, deadly;
 #define END_LOOKED_AT_LAST        18
 #define END_WITHOUT_HANG_UP       19
 #define NO_LOOK_ESTABLISHED       20
+#define SPIN_FOR_ANOTHER_CALL     21
 
 #define NEVER 255
 
@@ -429,11 +430,25 @@ inline attempt()
 	over = false
 }
 
+/* P13: it looks for a moment, or not; what it has seen it need not be woken for. */
+inline spin_or_arm()
+{
+	if
+	:: look_ready(); found = found & (HAS(SPIN_FOR_ANOTHER_CALL) -> 7 : WANTS)
+	:: found = 0
+	fi;
+	if
+	:: found == 0 -> arm()
+	:: else
+	fi;
+	found = 0
+}
+
 inline before_sleep()
 {
 	blocked = blocked | WANTS;
 	if
-	:: mode == SLEEPER -> take(); arm()
+	:: mode == SLEEPER -> spin_or_arm()
 	:: mode != SLEEPER && !shown -> look_alive()
 	:: shown ->
 		look_ready();
@@ -532,7 +547,7 @@ proctype program()
 		if
 		:: result == OVER || FINISHED
 		:: mode == POLLER && result == BLOCK -> poll_memory()
-		:: mode == SLEEPER && result == BLOCK -> sleep()
+		:: mode == SLEEPER && result == BLOCK -> sleep(); take()
 		:: mode == LOOPER && shown && !FINISHED -> sleep() /* though it has not tried all */
 		:: mode == LOOPER || result == DONE
 		fi
