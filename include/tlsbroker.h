@@ -183,7 +183,8 @@ TLSB_PUBLIC int tlsb_config_set_versions(struct tlsb_config *, int min, int max)
  * Cipher suites, as OpenSSL names them, colon-separated: TLS 1.3 suites ("TLS_...") and TLS 1.2
  * ones in one list.  A version for which nothing is named keeps the broker's own list.  NULL: the
  * broker's own.  Only names, no selection strings.  EINVAL here: empty, longer than 511 bytes or
- * not such a list; at the session: a name that the broker does not have or does not allow.
+ * not such a list; at the session: a name that the broker does not have.  One that it does not allow is
+ * EACCES there.
  */
 TLSB_PUBLIC int tlsb_config_set_ciphers(struct tlsb_config *, const char *list);
 
@@ -357,7 +358,7 @@ TLSB_PUBLIC int tlsb_fd(const struct tlsb_session *);
 TLSB_PUBLIC int tlsb_wait(struct tlsb_session *, int events, int timeout_ms);
 
 /*
- * How long connect, handshake, read, write and shutdown may block: 0 not at all (the default), -1
+ * How long connect, handshake, read, write, peek, reserve and shutdown may block: 0 not at all (the default), -1
  * for ever, else milliseconds for each call, after which it fails with ETIMEDOUT and can be called
  * again.  While a session is being connected, a call whose time ends with the broker's deadline waits
  * up to a quarter of a second more for what the broker says.  EINVAL: less than -1.

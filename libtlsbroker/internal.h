@@ -78,7 +78,7 @@ enum stage {
 	STAGE_CLOSED,  /* tlsb_disconnect() */
 };
 
-/* For spin.c, which explains it. */
+/* What spin.c knows of a session; see below. */
 struct spin {
 	uint64_t since_us;    /* the wait has begun */
 	uint64_t moved;       /* bytes, since the wait before */

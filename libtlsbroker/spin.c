@@ -20,8 +20,8 @@
 /* How many short waits it takes at the most, after spinning was of no use time and again. */
 #define DOUBT_MAX 255
 
-/* Looks between two questions what time it is, and questions at the most: the clock may be somebody's who has
- * stopped it. */
+/* Looks between two questions what time it is, and questions at the most: there are clocks that stand still, as
+ * that of the fuzz targets. */
 #define LOOKS 16
 #define QUESTIONS 1000
 
@@ -46,7 +46,8 @@ void spin_begin(struct tlsb_session *session)
 {
 	struct spin *spin = &session->spin;
 
-	spin->is_dialogue = session->tlsb->has_cpus && session->seen == STATE_ESTABLISHED &&
+	/* Who has the descriptor polls it, and would find bells in it for what was spun through. */
+	spin->is_dialogue = !session->shown && session->tlsb->has_cpus && session->seen == STATE_ESTABLISHED &&
 			    (session->blocked & WANT_DATA) && spin->moved < STREAM_BYTES;
 	spin->moved = 0;
 	if (spin->is_dialogue)

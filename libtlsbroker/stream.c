@@ -30,12 +30,16 @@ static int lying_ring(struct tlsb_session *session)
 			    "the broker's ring indices are impossible");
 }
 
-/* LEFT bytes are still in the ring: wake a worker that waits for room, once it is worth it. */
+/* So much room is worth waking a worker for, as 1 / WORTH_WAKING of the ring: it takes what has come from the
+ * network meanwhile in one turn, while the rest is still being read. */
+#define WORTH_WAKING 4
+
+/* LEFT bytes are still in the ring. */
 static void after_read(struct tlsb_session *session, uint32_t left)
 {
 	uint32_t capacity = session->channel.rx.capacity;
 
-	if (capacity - left >= capacity / 4 &&
+	if (capacity - left >= capacity / WORTH_WAKING &&
 	    doorbell_answer(&session->channel.page->worker_wants, WANT_ROOM))
 		session_bell(session);
 	wait_after_read(session);

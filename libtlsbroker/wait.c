@@ -144,7 +144,7 @@ static bool before_sleep(struct tlsb_session *session, uint32_t wants, enum wait
 		return look_alive(session);
 	if (how != WAITING_NOT) {
 		spin_begin(session);
-		if (!session->shown && spin_until(session, wants, is_ready))
+		if (spin_until(session, wants, is_ready))
 			return true;
 	} else if ((ready(session) & ~wants) != 0) {
 		look_alive(session); /* the descriptor has to stay readable for another call */

@@ -24,6 +24,8 @@ static const char *split(const char *text, const char **ret_host, size_t *ret_le
 	}
 	if (!colon)
 		return "no port; write HOST:PORT";
+	if (strstr(text, "://"))
+		return "this is a URL; write HOST:PORT";
 	/* "::1:443" may mean two things, so it means none. */
 	if (strchr(text, ':') != colon)
 		return "put an IPv6 address into brackets: [ADDRESS]:PORT";

@@ -304,7 +304,8 @@
 /* A session that was silent for so long gives the pages of its receive ring back. */
 #define LIMIT_SWEEP_MS 3000
 
-/* Sessions that are over, and whose TLS and rings a worker has not freed yet. */
+/* Sessions that are over, and whose TLS and rings a worker has not freed yet: as much as their rings had, on top
+ * of what max-memory counts, until its loop is idle. */
 #define LIMIT_REMAINS 8
 
 /* Bytes pumped for one session and direction before the other sessions get a turn. */

@@ -13,7 +13,7 @@
 
 #define NAME "tls"
 
-/* Of one operation; that some are left out would be noticed, see choose(). */
+/* Of one operation; more than that end the process at its start, see choose(). */
 #define MOST 24
 
 struct algorithms {

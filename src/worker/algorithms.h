@@ -2,8 +2,8 @@
  * Those of OpenSSL's algorithms that a TLS client has use for, as a provider (provider(7)) of its own.
  *
  * OpenSSL 3.0 asks all its decoders, by all names of each kind of key, whenever it reads a certificate: a
- * hundred, for keys in whatever form, which is a fifth of a handshake (docs/PERFORMANCE.md).  Five are left,
- * for the keys of certificates.  And keys, ciphers and signatures that are not there no server can have us use.
+ * hundred, for keys in whatever form, which is a fifth of a handshake (docs/PERFORMANCE.md).  One is left for
+ * each kind of key that a certificate may have.  And keys, ciphers and signatures that are not there no server can have us use.
  */
 #ifndef TLSB_WORKER_ALGORITHMS_H
 #define TLSB_WORKER_ALGORITHMS_H
