@@ -16,6 +16,7 @@
 #include "base/counters.h"
 #include "base/fd.h"
 #include "ring/channel.h"
+#include "role/role.h"
 #include "supervisor/files.h"
 #include "supervisor/spawn.h"
 
@@ -685,7 +686,7 @@ struct stage_event {
 	short what, active;
 	event_callback_fn call;
 	void *arg;
-	bool added, timed;
+	bool added, timed, waits; /* for all others */
 	uint64_t due_ms;
 };
 
@@ -773,6 +774,12 @@ REAL(void, event_active, struct event *event, int what, short calls)
 	ours(event)->active |= (short)what;
 }
 
+REAL(int, event_priority_set, struct event *event, int priority)
+{
+	ours(event)->waits = priority == CHILD_LEISURE;
+	return 0;
+}
+
 REAL(int, event_pending, const struct event *event, short what, struct timeval *left)
 {
 	const struct stage_event *it = ours(event);
@@ -800,13 +807,14 @@ REAL(int, event_base_loopexit, struct event_base *base, const struct timeval *wa
 
 static struct stage_event *next_active(void)
 {
-	struct stage_event *event;
+	struct stage_event *event, *last = NULL;
 
 	TAILQ_FOREACH(event, &events, next) {
-		if (event->active)
+		if (event->active && !event->waits)
 			return event;
+		last = event->active ? event : last;
 	}
-	return NULL;
+	return last;
 }
 
 static struct stage_event *next_due(void)

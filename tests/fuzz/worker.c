@@ -200,9 +200,11 @@ static void stop(void)
 	event_free(w->keyholder_away);
 	ages_deinit(w);
 	unread_deinit(w);
+	leisure_deinit(w);
 	review_deinit(w);
 	w->ages = (struct ages){ 0 };
 	w->unread = (struct unread){ .count = 0 };
+	w->leisure = (struct leisure){ .count = 0 };
 	w->drain_end = w->sweep = w->connector_away = w->keyholder_away = NULL;
 	w->draining = false;
 	w->badge[0] = '\0';
