@@ -318,7 +318,7 @@ function head()
 {
 	paragraph(machine[1] ", " machine[2] " CPUs, " machine[11] " GiB, Linux " machine[3] "; " machine[4] "; " \
 		machine[5] "; " machine[8] "; all with " machine[9])
-	paragraph("load average before: " machine[7] (machine[7] > 0.5 ? \
+	paragraph(machine[6] "; load average before: " machine[7] (machine[7] > 0.5 ? \
 		"; figures of a busy machine say little about times" : ""))
 	print ""
 	paragraph("Medians of " machine[10] " rounds at the most. openssl: the program links it; -ra: with 64 KiB of " \
