@@ -23,6 +23,8 @@ void leisure_free(struct worker *worker, SSL *ssl, struct channel *channel)
 	struct leisure *leisure = &worker->leisure;
 	struct remains remains = { ssl, *channel };
 
+	if (!ssl && !channel->page)
+		return; /* it was refused before it had anything */
 	*channel = (struct channel){ 0 };
 	/* A worker that has no leisure for so long must not gather what no quota counts any more. */
 	if (leisure->count == LIMIT_REMAINS) {
@@ -37,8 +39,10 @@ void leisure_free(struct worker *worker, SSL *ssl, struct channel *channel)
 
 static void drop_spare(struct leisure *leisure)
 {
+	if (!leisure->spare.page)
+		return;
 	channel_deinit(&leisure->spare);
-	leisure->spare_fd = fd_close(leisure->spare_fd);
+	fd_close(leisure->spare_fd);
 }
 
 /* Without memory or descriptors there is none, and who asks for a channel is told why. */
@@ -60,7 +64,7 @@ int leisure_channel(struct worker *worker, struct channel *ret_channel, uint32_t
 	if (!leisure->spare.page || leisure->spare.rx.capacity != capacity)
 		return channel_create(ret_channel, capacity, ret_fd);
 	*ret_channel = leisure->spare;
-	*ret_fd = fd_steal(&leisure->spare_fd);
+	*ret_fd = leisure->spare_fd;
 	leisure->spare = (struct channel){ 0 };
 	return 0;
 }
@@ -84,7 +88,6 @@ int leisure_init(struct worker *worker)
 {
 	struct leisure *leisure = &worker->leisure;
 
-	leisure->spare_fd = -1;
 	leisure->wanted = LIMIT_RING_MAX;
 	leisure->event = event_new(worker->child->base, -1, 0, on_leisure, worker);
 	if (!leisure->event || event_priority_set(leisure->event, CHILD_LEISURE) < 0)

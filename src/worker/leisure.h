@@ -28,7 +28,7 @@ struct leisure {
 	struct remains remains[LIMIT_REMAINS];
 	unsigned count;
 	struct channel spare; /* its page is NULL: there is none */
-	int spare_fd;
+	int spare_fd;         /* its memory's, if there is one */
 	uint32_t wanted; /* the next spare one's capacity */
 };
 

@@ -457,7 +457,7 @@ static bool is_quiet(struct bench *bench)
 /* But for the channel that the worker has ready for the next session, or could not have. */
 static int count_fds(struct bench *bench)
 {
-	return testing_count_fds() - (rig_worker(&bench->rig)->leisure.spare_fd >= 0);
+	return testing_count_fds() - (rig_worker(&bench->rig)->leisure.spare.page != NULL);
 }
 
 static void run(void *arg)

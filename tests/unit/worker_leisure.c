@@ -41,6 +41,7 @@ static void the_next_session_has_the_channel_that_lies_ready(void **state unused
 
 static void before_its_first_session_a_worker_has_none(void **state unused_)
 {
+	struct program_session session;
 	struct program program;
 	struct rig rig;
 
@@ -48,6 +49,14 @@ static void before_its_first_session_a_worker_has_none(void **state unused_)
 	rig_program(&rig, &program);
 	rig_turn(&rig);
 	assert_null(leisure_of(&rig)->spare.page);
+	/* Nor after one that asked for nothing. */
+	program_open(&program, &session);
+	rig_turn(&rig);
+	end_newest(&rig);
+	assert_int_equal(leisure_of(&rig)->count, 0);
+	rig_turn(&rig);
+	assert_null(leisure_of(&rig)->spare.page);
+	fd_close(session.fd);
 	fd_close(program.fd);
 	rig_turn(&rig);
 	rig_deinit(&rig);
