@@ -431,7 +431,7 @@ static void pass_to_a_full_worker(struct scene *scene, unsigned left, size_t cou
 	scarce_begin(&scarce, left);
 	rig_turn(rig);
 	expect_echo(scene);
-	assert_true(testing_wakes(rig->child.base, 20) < 10);
+	assert_true(testing_looks(rig->child.base, 20) < 100);
 	program_listen(&program);
 	scarce_end(&scarce);
 	/* One too many is a breach; one that there was no room for is not the program's fault. */
