@@ -35,32 +35,20 @@ static int refuse_passphrase(char *buf unused_, int size unused_, int writing un
 	return -1;
 }
 
-static EVP_PKEY *decode_any(const char *bytes, size_t len)
+static EVP_PKEY *decode_any(const char *bytes, size_t len, bool is_public)
 {
 	const unsigned char *der = (const unsigned char *)bytes;
 	BIO *bio = BIO_new_mem_buf(bytes, (int)len);
+	bool is_pem = memmem(bytes, len, "-----BEGIN ", 11);
 	EVP_PKEY *key;
 
 	ERR_clear_error(); /* it looks for its own there */
-	key = memmem(bytes, len, "-----BEGIN ", 11)
-		      ? PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, NULL)
-		      : d2i_AutoPrivateKey(NULL, &der, (long)len);
-
-	BIO_free(bio);
-	return key;
-}
-
-static EVP_PKEY *decode_any_public(const char *bytes, size_t len)
-{
-	const unsigned char *der = (const unsigned char *)bytes;
-	BIO *bio = BIO_new_mem_buf(bytes, (int)len);
-	EVP_PKEY *key;
-
-	ERR_clear_error(); /* it looks for its own there */
-	key = memmem(bytes, len, "-----BEGIN ", 11)
-		      ? PEM_read_bio_PUBKEY(bio, NULL, refuse_passphrase, NULL)
-		      : d2i_PUBKEY(NULL, &der, (long)len);
-
+	if (is_public)
+		key = is_pem ? PEM_read_bio_PUBKEY(bio, NULL, refuse_passphrase, NULL)
+			     : d2i_PUBKEY(NULL, &der, (long)len);
+	else
+		key = is_pem ? PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, NULL)
+			     : d2i_AutoPrivateKey(NULL, &der, (long)len);
 	BIO_free(bio);
 	return key;
 }
@@ -84,12 +72,12 @@ static void try(BIO *bio, bool is_private, bool is_encrypted)
 	bool encrypted = false;
 	char *bytes;
 	size_t len = (size_t)BIO_get_mem_data(bio, &bytes);
-	EVP_PKEY *any = decode_any(bytes, len);
+	EVP_PKEY *any = decode_any(bytes, len, false);
 
 	assert_int_equal(any != NULL, is_private && !is_encrypted);
 	same(decode_private(bytes, len, &encrypted), any);
 	assert_int_equal(encrypted, is_encrypted);
-	same(decode_public(bytes, len), decode_any_public(bytes, len));
+	same(decode_public(bytes, len), decode_any(bytes, len, true));
 	BIO_free(bio);
 }
 
@@ -205,8 +193,10 @@ static void damage_makes_no_difference(void **state unused_)
 			bool encrypted;
 
 			bytes[at] ^= (char)(1 << at % 8);
-			same(decode_private(bytes, (size_t)len, &encrypted), decode_any(bytes, (size_t)len));
-			same(decode_private(bytes, (size_t)at, &encrypted), decode_any(bytes, (size_t)at));
+			same(decode_private(bytes, (size_t)len, &encrypted),
+			     decode_any(bytes, (size_t)len, false));
+			same(decode_private(bytes, (size_t)at, &encrypted),
+			     decode_any(bytes, (size_t)at, false));
 			bytes[at] ^= (char)(1 << at % 8);
 		}
 		BIO_free(bio);

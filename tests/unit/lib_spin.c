@@ -141,6 +141,19 @@ static void only_answers_are_spun_for(void **state unused_)
 	assert_int_equal(wait_once(&one, at_the_third_look, false), 0);
 }
 
+/* Who polls the descriptor is rung for what came, and not looked for. */
+static void who_has_the_descriptor_does_not_spin(void **state unused_)
+{
+	struct one one;
+
+	one_init(&one);
+	for (int i = 0; i < 5; i++)
+		wait_once(&one, at_the_third_look, false);
+	assert_int_equal(wait_once(&one, at_the_third_look, false), 3);
+	one.session.shown = true;
+	assert_int_equal(wait_once(&one, at_the_third_look, false), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +162,7 @@ int main(void)
 		TEST(on_one_processor_nobody_spins),
 		TEST(a_stream_is_slept_through),
 		TEST(only_answers_are_spun_for),
+		TEST(who_has_the_descriptor_does_not_spin),
 	};
 
 	return testing_run(tests);
