@@ -59,11 +59,10 @@ static inline void oddities_add_pair(struct oddities *odd, int type, const char 
 /* One that listens under an abstract name, and one that is connected to it. */
 static inline void oddities_add_named(struct oddities *odd)
 {
-	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	struct sockaddr_un name = testing_address();
 	int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "tlsbroker-odd-%d", (int)getpid());
 	assert_int_equal(bind(listener, (struct sockaddr *)&name, sizeof(name)), 0);
 	assert_int_equal(listen(listener, 1), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&name, sizeof(name)), 0);

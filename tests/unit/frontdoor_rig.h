@@ -105,10 +105,7 @@ static inline int rig_listening_socket(struct rig *rig)
 {
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	rig->address = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	/* An abstract name: no file is left behind. */
-	snprintf(rig->address.sun_path + 1, sizeof(rig->address.sun_path) - 1, "tlsbroker-test-%d",
-		 (int)getpid());
+	rig->address = testing_address();
 	assert_int_equal(bind(fd, (struct sockaddr *)&rig->address, sizeof(rig->address)), 0);
 	assert_int_equal(listen(fd, 4096), 0);
 	return fd;
@@ -234,6 +231,7 @@ static inline void rig_expect_refused(int fd, uint32_t error, const char *in_tex
 	char text[LIMIT_TEXT + 1];
 	uint32_t at = 0;
 
+	assert_true(testing_is_closed(fd));
 	assert_int_equal(rig_receive(fd, &client_messages, ROLE_CLIENT, ROLE_FRONTDOOR, HELLO, &buf,
 				     &msg),
 			 1);

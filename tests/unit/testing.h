@@ -23,9 +23,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/macros.h"
@@ -45,6 +50,35 @@ static inline int testing_count_fds(void)
 		count++;
 	closedir(dir);
 	return count;
+}
+
+/*
+ * FD's other end has been closed.  Not always at once: who looks through /proc/PID/fd, as "ss -p" and lsof do,
+ * holds each file for a moment, and the last who holds it closes it.
+ */
+static inline bool testing_is_closed(int fd)
+{
+	struct pollfd pfd = { .fd = fd };
+
+	return poll(&pfd, 1, 10000) == 1 && (pfd.revents & POLLHUP);
+}
+
+/* Close a socket whose other end is to see it now, for the same reason. */
+static inline void testing_close(int fd)
+{
+	shutdown(fd, SHUT_RDWR);
+	close(fd);
+}
+
+/* An abstract name, so that no file is left behind; another one each time, as the last may not be free yet. */
+static inline struct sockaddr_un testing_address(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	static unsigned count;
+
+	snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "tlsbroker-test-%d-%u",
+		 (int)getpid(), count++);
+	return address;
 }
 
 static inline int testing_setup(void **state)

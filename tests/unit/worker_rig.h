@@ -335,6 +335,14 @@ static inline void program_listen(struct program *program)
 	assert_int_equal(rule, RULE_NONE);
 }
 
+static inline bool program_is_closed(struct program *program)
+{
+	bool closed = testing_is_closed(program->fd);
+
+	program_listen(program);
+	return closed && program->hung;
+}
+
 static inline void rig_program(struct rig *rig, struct program *program)
 {
 	const struct msg_hello hello = {PROTOCOL_MAGIC, PROTOCOL_VERSION};
@@ -552,6 +560,14 @@ static inline void rig_forget(struct rig *rig, struct peer *peer)
 static inline uint32_t session_word(_Atomic uint32_t *word)
 {
 	return atomic_load_explicit(word, memory_order_seq_cst);
+}
+
+static inline bool session_is_closed(struct program_session *session)
+{
+	bool closed = testing_is_closed(session->fd);
+
+	session_listen(session);
+	return closed && session->hung;
 }
 
 static inline bool session_is_over(struct program_session *session)
