@@ -11,7 +11,7 @@ VICTIM=${OTHER:-$CLIENT}
 
 start_daemon
 start_peer bystanders good
-load load "$VICTIM" --sessions 10 localhost "$PORT" echo 0
+witness load "$VICTIM" --sessions 10 localhost "$PORT" echo 0
 start_peer peer good
 
 quiet()

@@ -10,8 +10,8 @@ abuse_full && LENGTH=10
 
 start_daemon
 start_peer peer good
-load same "$CLIENT" --sessions 4 localhost "$PORT" echo 0
-load other "${OTHER:-$CLIENT}" --sessions 4 localhost "$PORT" echo 0
+witness same "$CLIENT" --sessions 4 localhost "$PORT" echo 0
+witness other "${OTHER:-$CLIENT}" --sessions 4 localhost "$PORT" echo 0
 
 # vandal_as UID HOW: it finds nothing that it should not, and nobody notices it.
 vandal_as()

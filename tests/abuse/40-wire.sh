@@ -126,7 +126,7 @@ silent_servers()
 	local deadline
 	deadline=$(tail -n 1 "$TMP/deadlines")
 	echo $((2 * deadline)) >> "$TMP/deadlines"
-	load load "$CLIENT" --sessions 5 localhost "$SERVER" echo 0
+	witness load "$CLIENT" --sessions 5 localhost "$SERVER" echo 0
 	start_peer mute good --mute
 	background silent "$CLIENT" traffic --socket "$SOCKET" --timeout "${deadline}000" --sessions $MANY \
 		localhost "$PORT" echo 1

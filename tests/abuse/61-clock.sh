@@ -59,7 +59,7 @@ follows()
 {
 	accepted
 	load load "$CLIENT" --sessions 10 localhost "$PORT" echo 0
-	load other "$OTHER" --sessions 10 localhost "$PORT" echo 0
+	witness other "$OTHER" --sessions 10 localhost "$PORT" echo 0
 	jump $YEARS
 	refused 63 # although it could be resumed
 	dated "$(($(date +%Y) + 10))"

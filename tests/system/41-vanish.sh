@@ -48,7 +48,7 @@ vanishes()
 	# More than it takes at once: at each moment some of it is not acknowledged.  Who has only to wait for
 	# the server's answer waits for the keepalives as well, for a minute more.
 	load gone "$CLIENT" --sessions 5 192.0.2.7 "$PORT" up 1000000000000
-	load here "$CLIENT" --sessions 5 localhost "$near" echo 0
+	witness here "$CLIENT" --sessions 5 localhost "$near" echo 0
 	at=$(now)
 	in_far ip link set far down
 	exit_status gone $((SILENT / 1000 + 10))

@@ -47,7 +47,7 @@ worker_short()
 {
 	needs_root
 	local worker
-	load load "$CLIENT" --sessions 10 localhost "$PORT" echo 0
+	witness load "$CLIENT" --sessions 10 localhost "$PORT" echo 0
 	worker=$(worker_pid "$CLIENT")
 	shorten "$worker" 6
 	expect 1 traffic_as "$CLIENT" --sessions 20 localhost "$PORT" echo 1 > "$TMP/short"
@@ -67,7 +67,7 @@ connector_short()
 	needs_root
 	local connector
 	connector=$(role_pid connector)
-	load load "$CLIENT" --sessions 10 localhost "$PORT" echo 0
+	witness load "$CLIENT" --sessions 10 localhost "$PORT" echo 0
 	shorten "$connector" 0
 	expect 1 traffic_as "$CLIENT" localhost "$PORT" echo 1 > "$TMP/short"
 	cat "$TMP/short"
@@ -85,7 +85,7 @@ frontdoor_short()
 	needs_root
 	local frontdoor before after
 	frontdoor=$(role_pid frontdoor)
-	load load "$CLIENT" --sessions 10 localhost "$PORT" echo 0
+	witness load "$CLIENT" --sessions 10 localhost "$PORT" echo 0
 	as_uid "$DAEMON" prlimit --pid "$frontdoor" --nofile=4:
 	background waiting "$CLIENT" rude --socket "$SOCKET" --count 50 quiet
 	before=$(turns "$frontdoor")

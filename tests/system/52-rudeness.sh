@@ -7,7 +7,7 @@
 start_daemon
 start_peer peer good
 VICTIM=${OTHER:-$CLIENT}
-load load "$VICTIM" --sessions 10 localhost "$PORT" echo 0
+witness load "$VICTIM" --sessions 10 localhost "$PORT" echo 0
 
 # rude HOW: all that should be hung up is, and everything else goes on.
 rude_as_user()

@@ -38,7 +38,7 @@ deadline()
 {
 	local at
 	start_daemon
-	load load "$CLIENT" --sessions 10 localhost "$PORT" echo 0
+	witness load "$CLIENT" --sessions 10 localhost "$PORT" echo 0
 	at=$(now)
 	kill -TERM "$(pid_of daemon)"
 	equal "$(exit_status daemon $((DRAIN / 1000 + 3)))" 0
