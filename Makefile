@@ -65,8 +65,9 @@ $(B)/%.o: %.c
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -fPIE -c -o $@ $<
 
 # What is tested has the flags that it is installed with; the tests themselves take most of a build's
-# time, and are soon done anyway: .ci/check has them optimized less.
+# time, and are soon done anyway: .ci/check does not have them optimized, but for those that move gibibytes.
 $(B)/tests/%.o: MORE_CFLAGS = $(TEST_CFLAGS)
+$(B)/tests/lib/%.o: MORE_CFLAGS = $(HELPER_CFLAGS)
 
 $(B)/tlsbrokerd: $(OBJ)
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(PKG_LIBS)
