@@ -3,7 +3,7 @@
 # Limit: 240 s
 . "$(dirname "$0")/lib.sh"
 
-COUNT=1000
+COUNT=1000 BYTES=20000 # each there and back: more than a record of TLS, or a page of a ring
 [ "$SANDBOX" = enforce ] || COUNT=100
 
 start_daemon
@@ -16,7 +16,7 @@ idle_again()
 
 one_process()
 {
-	expect 0 traffic_as "$CLIENT" --sessions $COUNT "$@" localhost "$PORT" echo 100000 \
+	expect 0 traffic_as "$CLIENT" --sessions $COUNT "$@" localhost "$PORT" echo $BYTES \
 		> "$TMP/many"
 	cat "$TMP/many"
 	grep -q "^established $COUNT$" "$TMP/many"
@@ -29,7 +29,7 @@ prove "of one process, polling memory" one_process --spin
 fifty_processes()
 {
 	expect 0 traffic_as "$CLIENT" --processes 50 --sessions $((COUNT / 50)) localhost "$PORT" \
-		echo 100000 > "$TMP/many"
+		echo $BYTES > "$TMP/many"
 	equal "$(grep -c "^done ok=$((COUNT / 50)) failed=0 " "$TMP/many")" 50
 	wait_until 8 idle_again
 }
@@ -41,7 +41,7 @@ many_users()
 	local uid
 	for uid in {61001..61020}; do
 		background "user$uid" "$uid" traffic --socket "$SOCKET" --sessions 10 \
-			localhost "$PORT" echo 100000
+			localhost "$PORT" echo $BYTES
 	done
 	for uid in {61001..61020}; do
 		equal "$uid $(exit_status "user$uid" 60)" "$uid 0"
