@@ -95,7 +95,7 @@ static bool is_kept(int worker)
 
 static bool is_given_up(int worker)
 {
-	return testing_is_closed(worker) && !is_kept(worker);
+	return testing_hangs_up(worker) && !is_kept(worker);
 }
 
 /* ---- workers ---- */

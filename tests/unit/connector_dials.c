@@ -578,7 +578,7 @@ static void a_worker_has_one_channel(void **state unused_)
 	assert_int_equal(poll(&kept, 1, 0), 0);
 	again = rig_worker_of_pid(&rig, 1000, 77);
 	assert_int_equal(rig_connector(&rig)->dialler_count, 2);
-	assert_true(testing_is_closed(kept.fd));
+	assert_true(testing_hangs_up(kept.fd));
 	close(kept.fd);
 	close(other);
 	close(again);
@@ -598,7 +598,7 @@ static void a_channel_ends_with_its_worker(void **state unused_)
 	rig_tell(&rig, MSG_WORKER_GONE, &gone, NULL);
 	rig_turn(&rig);
 	assert_int_equal(rig_connector(&rig)->dialler_count, 1);
-	assert_true(testing_is_closed(kept));
+	assert_true(testing_hangs_up(kept));
 	rig_tell(&rig, MSG_WORKER_GONE, &gone, NULL); /* it had closed by itself: nothing happens */
 	rig_turn(&rig);
 	assert_int_equal(rig_connector(&rig)->dialler_count, 1);

@@ -231,7 +231,7 @@ static inline void rig_expect_refused(int fd, uint32_t error, const char *in_tex
 	char text[LIMIT_TEXT + 1];
 	uint32_t at = 0;
 
-	assert_true(testing_is_closed(fd));
+	assert_true(testing_hangs_up(fd));
 	assert_int_equal(rig_receive(fd, &client_messages, ROLE_CLIENT, ROLE_FRONTDOOR, HELLO, &buf,
 				     &msg),
 			 1);

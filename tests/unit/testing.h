@@ -53,14 +53,22 @@ static inline int testing_count_fds(void)
 }
 
 /*
- * FD's other end has been closed.  Not always at once: who looks through /proc/PID/fd, as "ss -p" and lsof do,
- * holds each file for a moment, and the last who holds it closes it.
+ * FD's other end has been closed, whatever is left to be read.  Not always at once: who looks through
+ * /proc/PID/fd, as "ss -p" and lsof do, holds each file for a moment, and the last who holds it closes it.
  */
-static inline bool testing_is_closed(int fd)
+static inline bool testing_hangs_up(int fd)
 {
 	struct pollfd pfd = { .fd = fd };
 
 	return poll(&pfd, 1, 10000) == 1 && (pfd.revents & POLLHUP);
+}
+
+/* The same, and all has been read: on both sides. */
+static inline bool testing_is_closed(int fd)
+{
+	char byte;
+
+	return testing_hangs_up(fd) && recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
 }
 
 /* Close a socket whose other end is to see it now, for the same reason. */

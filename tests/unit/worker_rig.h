@@ -337,7 +337,7 @@ static inline void program_listen(struct program *program)
 
 static inline bool program_is_closed(struct program *program)
 {
-	bool closed = testing_is_closed(program->fd);
+	bool closed = testing_hangs_up(program->fd);
 
 	program_listen(program);
 	return closed && program->hung;
@@ -564,7 +564,7 @@ static inline uint32_t session_word(_Atomic uint32_t *word)
 
 static inline bool session_is_closed(struct program_session *session)
 {
-	bool closed = testing_is_closed(session->fd);
+	bool closed = testing_hangs_up(session->fd);
 
 	session_listen(session);
 	return closed && session->hung;
